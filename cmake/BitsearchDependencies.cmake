@@ -1,0 +1,23 @@
+# Every library the project stands on, as Debian 12 ships it.
+find_package(Threads REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+find_package(Eigen3 3.3 REQUIRED NO_MODULE)
+find_package(TBB REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json 3.10 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(Protobuf REQUIRED)
+find_package(ONNX CONFIG REQUIRED)
+find_package(ZLIB REQUIRED)
+
+if(BITSEARCH_WITH_TORCH)
+  find_package(Torch REQUIRED)
+  # Torch's flags come as a target; its headers must not raise our warnings.
+  set_property(TARGET torch PROPERTY INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${TORCH_INCLUDE_DIRS})
+endif()
+if(BITSEARCH_WITH_TESTS)
+  find_package(GTest REQUIRED)
+endif()
