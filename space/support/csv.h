@@ -13,7 +13,7 @@
 
 namespace bitsearch {
 
-/// One data row. Cells are trimmed of blanks.
+/// One data row. Cells are trimmed of blanks, unless quoted.
 struct CsvRow {
   int line = 0;  ///< 1-based line in the file.
   std::vector<std::string> cells;
@@ -23,8 +23,9 @@ struct CsvRow {
 /// A CSV file in memory: comment lines (`# key: value`) at its head, a header row, data rows.
 class CsvTable {
  public:
-  /// Reads a file. Throws Error(kFileNotFound), Error(kCsvEmpty), Error(kCsvRagged) (a row with
-  /// another number of cells), Error(kCsvDuplicateColumn), Error(kCsvQuote) (an open quote).
+  /// Reads a file. Throws Error(kFileNotFound), Error(kCsvEmpty) (no data row), Error(kCsvRagged)
+  /// (a row with another number of cells), Error(kCsvDuplicateColumn), Error(kCsvQuote) (an open
+  /// quote). Comment lines stand above the header only; blank lines are skipped anywhere.
   static CsvTable Read(const std::string& path);
   /// The same from text; `name` stands for the file in messages.
   static CsvTable Parse(std::string_view text, std::string name);
@@ -52,6 +53,8 @@ class CsvTable {
   std::string path_;
   std::map<std::string, std::string> comments_;
   std::vector<std::string> header_;
+  std::vector<int> header_columns_;
+  int header_line_ = 0;
   std::vector<CsvRow> rows_;
 };
 
