@@ -3,6 +3,7 @@
 // layers. One path for imported and for built-in networks. Must not depend on LibTorch; ONNX's
 // own types stay behind OnnxSource.
 
+#include <boost/graph/adjacency_list.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,8 +11,6 @@
 #include <string>
 #include <variant>
 #include <vector>
-
-#include <boost/graph/adjacency_list.hpp>
 
 #include "space/graph/tensor_value.h"
 #include "space/support/strong_index.h"
@@ -47,6 +46,9 @@ struct Tensor {
   DataType type = DataType::kFloat32;
   /// Inferred shape; an unknown batch is −1. Empty optional: unknown rank.
   std::optional<Shape> shape;
+  /// Concrete shape for one sample (batch 1); what MACs and memory are counted from. Empty if an
+  /// extent other than the batch is unknown. Set by InferShapes (shape_inference.h).
+  std::optional<Shape> sample_shape;
   /// Set for initializers and folded constants.
   std::optional<TensorValue> constant;
 };
@@ -67,15 +69,17 @@ struct Layer {
   std::string id;  ///< Same as its node's id.
   std::string op;  ///< Conv, Gemm, MatMul, ConvTranspose.
   NodeIndex node;
-  TensorIndex input;                   ///< The activation that `activation_bits` refers to.
-  std::optional<TensorIndex> weight;   ///< None for a MatMul of two activations.
+  TensorIndex input;                  ///< The activation that `activation_bits` refers to.
+  std::optional<TensorIndex> weight;  ///< None for a MatMul of two activations.
   std::optional<TensorIndex> bias;
   TensorIndex output;
-  std::int64_t parameter_count = 0;    ///< Elements of the weight (the bias is not counted).
+  std::size_t input_slot = 0;   ///< Which input of the node `input` is (1 where A is the constant).
+  std::size_t weight_slot = 1;  ///< Which input of the node `weight` is.
+  std::int64_t parameter_count = 0;  ///< Elements of the weight (the bias is not counted).
   std::int64_t bias_count = 0;
-  std::int64_t macs = 0;               ///< Multiply-accumulates for one sample.
+  std::int64_t macs = 0;  ///< Multiply-accumulates for one sample; 0 if unknown.
   int output_channels = 0;
-  int output_channel_axis = 0;         ///< Axis of the weight that holds the output channels.
+  int output_channel_axis = 0;  ///< Axis of the weight that holds the output channels.
 };
 
 enum class TieKind : std::uint8_t { kBoth, kWeight, kActivation };
@@ -117,6 +121,7 @@ class LayerGraph {
   /// Replaces the value of a constant (shape may change). Used by folding and by training.
   void SetConstant(TensorIndex tensor, TensorValue value);
   void SetShape(TensorIndex tensor, std::optional<Shape> shape, DataType type);
+  void SetSampleShape(TensorIndex tensor, std::optional<Shape> shape);
   /// Removes nodes for which `dead[node]` is true, tensors that nothing refers to, and renumbers.
   void RemoveNodes(const std::vector<bool>& dead);
   /// Makes every use of `from` (node inputs and graph outputs) refer to `to`.
@@ -126,7 +131,8 @@ class LayerGraph {
   /// Sorts the nodes topologically (stable), in case an import listed them otherwise.
   /// Throws Error(kModelGraph) naming a node on a cycle.
   void SortTopologically();
-  /// Recomputes layers() from the nodes; needs shapes for MACs. Called by importers and rewrites.
+  /// Recomputes layers() from the nodes; needs shapes for MACs. Called by importers and rewrites;
+  /// once called, later structural changes keep layers() up to date by themselves.
   void FindLayers();
 
   // --- reading --------------------------------------------------------------------------------
@@ -138,7 +144,9 @@ class LayerGraph {
   const std::vector<TensorIndex>& outputs() const { return outputs_; }
   std::optional<NodeIndex> producer(TensorIndex tensor) const { return producers_[tensor.value]; }
   /// Nodes that read `tensor`, ascending, each once.
-  std::vector<NodeIndex> Consumers(TensorIndex tensor) const;
+  const std::vector<NodeIndex>& Consumers(TensorIndex tensor) const {
+    return consumers_[tensor.value];
+  }
   std::optional<TensorIndex> FindTensor(const std::string& tensor_name) const;
   std::optional<NodeIndex> FindNode(const std::string& id) const;
   /// The graph of nodes as a Boost.Graph DAG; vertex i is NodeIndex(i).
@@ -151,14 +159,20 @@ class LayerGraph {
   std::optional<LayerIndex> FindLayer(const std::string& id_or_weight) const;
 
  private:
+  void RebuildIndices();
+  std::string UniqueNodeId(const std::string& wanted) const;
+  void CheckTensor(TensorIndex tensor, const std::string& node_id) const;
+
   std::vector<Node> nodes_;
   std::vector<Tensor> tensors_;
   std::vector<std::optional<NodeIndex>> producers_;
+  std::vector<std::vector<NodeIndex>> consumers_;
   std::vector<TensorIndex> inputs_;
   std::vector<TensorIndex> outputs_;
   std::vector<Layer> layers_;
   std::map<std::string, TensorIndex> tensor_by_name_;
   std::map<std::string, NodeIndex> node_by_id_;
+  bool layers_wanted_ = false;
 };
 
 }  // namespace bitsearch

@@ -67,7 +67,8 @@ class TensorValue {
   /// The elements as they lie; throws Error(kInternal) unless the type is exactly float32 / int64.
   std::span<const float> Floats() const;
   std::span<const std::int64_t> Int64s() const;
-  /// The elements converted; any integer, bool or floating type. Throws Error(kInternal) for others.
+  /// The elements converted; any integer, bool or floating type. Throws Error(kInternal) for
+  /// others.
   std::vector<std::int64_t> ToInt64s() const;
   std::vector<float> ToFloats() const;
 
