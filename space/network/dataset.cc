@@ -1,0 +1,265 @@
+#include "space/network/dataset.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "space/support/error.h"
+#include "space/support/files.h"
+
+namespace bitsearch {
+namespace {
+
+constexpr std::int64_t kCifarPixels = 3 * 32 * 32;
+constexpr std::int64_t kCifarRecord = kCifarPixels + 1;
+constexpr std::int64_t kMaxIdxElements = std::int64_t{1} << 32;
+
+struct RawImages {
+  std::int64_t channels = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> labels;
+};
+
+RawImages ReadCifar10(const std::vector<std::filesystem::path>& paths) {
+  RawImages raw{3, 32, 32, {}, {}};
+  for (const auto& path : paths) {
+    const std::vector<std::byte> bytes = ReadBinaryFile(path);
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    if (size == 0 || size % kCifarRecord != 0) {
+      throw Error(ErrorId::kDataTruncated,
+                  std::to_string(size) + " bytes are not a whole number of CIFAR-10 records of " +
+                      std::to_string(kCifarRecord) + " bytes")
+          .At({path.string()})
+          .Hint("the file is truncated or not a CIFAR-10 binary batch; fetch it again");
+    }
+    const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    for (std::int64_t r = 0; r < size / kCifarRecord; ++r) {
+      const std::uint8_t* record = data + r * kCifarRecord;
+      if (record[0] > 9) {
+        throw Error(ErrorId::kDataLabel, "label " + std::to_string(record[0]) + " of record " +
+                                             std::to_string(r) + " is outside 0–9")
+            .At({path.string()})
+            .Hint("the file is not a CIFAR-10 binary batch (1 label byte, 3072 pixel bytes)");
+      }
+      raw.labels.push_back(record[0]);
+      raw.pixels.insert(raw.pixels.end(), record + 1, record + kCifarRecord);
+    }
+  }
+  return raw;
+}
+
+// Reads a plain or gzipped IDX file of unsigned bytes; zlib reads both alike.
+std::vector<std::uint8_t> ReadIdx(const std::filesystem::path& path,
+                                  std::vector<std::int64_t>* extents) {
+  if (!std::filesystem::exists(path)) {
+    throw Error(ErrorId::kFileNotFound, "no such file")
+        .At({path.string()})
+        .Hint("Debian's package dataset-fashion-mnist holds Fashion-MNIST");
+  }
+  const auto close = [](gzFile file) { gzclose(file); };
+  std::unique_ptr<gzFile_s, decltype(close)> file(gzopen(path.c_str(), "rb"), close);
+  if (!file) throw Error(ErrorId::kFileNotFound, "cannot open the file").At({path.string()});
+  const auto truncated = [&path](const std::string& what) {
+    return Error(ErrorId::kDataTruncated, what)
+        .At({path.string()})
+        .Hint("the file is truncated or damaged; fetch it again");
+  };
+  const auto read = [&](std::uint8_t* out, std::int64_t count) {
+    std::int64_t done = 0;
+    while (done < count) {
+      const auto chunk = static_cast<unsigned>(std::min<std::int64_t>(count - done, 1 << 20));
+      const int got = gzread(file.get(), out + done, chunk);
+      if (got <= 0) break;
+      done += got;
+    }
+    return done;
+  };
+  std::array<std::uint8_t, 4> magic{};
+  if (read(magic.data(), 4) != 4) throw truncated("no IDX header");
+  if (magic[0] != 0 || magic[1] != 0 || magic[2] != 8 || magic[3] < 1 || magic[3] > 4) {
+    throw Error(ErrorId::kDataFormat, "not an IDX file of unsigned bytes with 1–4 dimensions")
+        .At({path.string()})
+        .Hint("expected the bytes 00 00 08 <dimensions> at the start; MNIST's files have them");
+  }
+  std::int64_t elements = 1;
+  for (int d = 0; d < magic[3]; ++d) {
+    std::array<std::uint8_t, 4> word{};
+    if (read(word.data(), 4) != 4) throw truncated("the IDX header ends early");
+    const std::int64_t extent = (std::int64_t{word[0]} << 24) | (std::int64_t{word[1]} << 16) |
+                                (std::int64_t{word[2]} << 8) | std::int64_t{word[3]};
+    extents->push_back(extent);
+    if (extent <= 0 || elements > kMaxIdxElements / extent) {
+      throw Error(ErrorId::kDataFormat, "extent " + std::to_string(extent) +
+                                            " of dimension " + std::to_string(d) +
+                                            " is not plausible")
+          .At({path.string()})
+          .Hint("the header is damaged");
+    }
+    elements *= extent;
+  }
+  // Grow with what is really there: a header may claim more than the file holds.
+  std::vector<std::uint8_t> values;
+  while (static_cast<std::int64_t>(values.size()) < elements) {
+    const std::int64_t before = static_cast<std::int64_t>(values.size());
+    const std::int64_t want = std::min<std::int64_t>(elements - before, 1 << 24);
+    values.resize(static_cast<std::size_t>(before + want));
+    const std::int64_t got = read(values.data() + before, want);
+    if (got != want) {
+      throw truncated("the header announces " + std::to_string(elements) + " bytes, the file has " +
+                      std::to_string(before + got));
+    }
+  }
+  return values;
+}
+
+RawImages ReadIdxPair(const std::vector<std::filesystem::path>& paths) {
+  std::vector<std::int64_t> image_extents;
+  std::vector<std::int64_t> label_extents;
+  RawImages raw;
+  raw.pixels = ReadIdx(paths[0], &image_extents);
+  raw.labels = ReadIdx(paths[1], &label_extents);
+  if (image_extents.size() < 3 || label_extents.size() != 1) {
+    throw Error(ErrorId::kDataFormat, "images need 3 or 4 dimensions and labels one, got " +
+                                          std::to_string(image_extents.size()) + " and " +
+                                          std::to_string(label_extents.size()))
+        .At({paths[0].string()})
+        .Hint("give idx:IMAGES,LABELS in this order");
+  }
+  if (image_extents[0] != label_extents[0]) {
+    throw Error(ErrorId::kDataCount, std::to_string(image_extents[0]) + " images but " +
+                                         std::to_string(label_extents[0]) + " labels")
+        .At({paths[1].string()})
+        .Hint("images and labels must come from the same set");
+  }
+  raw.channels = image_extents.size() == 4 ? image_extents[1] : 1;
+  raw.height = image_extents[image_extents.size() - 2];
+  raw.width = image_extents[image_extents.size() - 1];
+  return raw;
+}
+
+std::vector<float> PerChannel(std::vector<float> values, std::int64_t channels, const char* what) {
+  if (values.size() == 1) values.resize(static_cast<std::size_t>(channels), values[0]);
+  if (static_cast<std::int64_t>(values.size()) != channels) {
+    throw Error(ErrorId::kDataSpec, std::string(what) + " has " + std::to_string(values.size()) +
+                                        " values for images of " + std::to_string(channels) +
+                                        " channels")
+        .Hint("give one value, or one per channel");
+  }
+  return values;
+}
+
+}  // namespace
+
+DataSpec DataSpec::Parse(const std::string& text) {
+  const auto fail = [&text](const std::string& why) {
+    return Error(ErrorId::kDataSpec, "'" + text + "' " + why)
+        .Hint("write cifar10:FILE[,FILE] or idx:IMAGES,LABELS");
+  };
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) throw fail("names no kind of data");
+  const std::string kind = text.substr(0, colon);
+  DataSpec spec;
+  for (std::size_t begin = colon + 1; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    if (end == begin) throw fail("holds an empty file name");
+    spec.paths.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (kind == "cifar10") {
+    spec.kind = Kind::kCifar10;
+  } else if (kind == "idx") {
+    spec.kind = Kind::kIdx;
+    if (spec.paths.size() != 2) throw fail("must name two files");
+  } else {
+    throw fail("names an unknown kind of data, '" + kind + "'");
+  }
+  if (spec.paths.empty()) throw fail("names no file");
+  return spec;
+}
+
+Dataset Dataset::Load(const DataSpec& spec) {
+  RawImages raw =
+      spec.kind == DataSpec::Kind::kCifar10 ? ReadCifar10(spec.paths) : ReadIdxPair(spec.paths);
+  const int max_label = *std::max_element(raw.labels.begin(), raw.labels.end());
+  const int class_count = std::max(10, max_label + 1);
+  Dataset all(raw.channels, raw.height, raw.width, class_count, std::move(raw.pixels),
+              std::move(raw.labels), spec.mean, spec.std);
+  if (spec.first == 0 && spec.samples < 0) return all;
+  const std::int64_t count = spec.samples < 0 ? all.size() - spec.first : spec.samples;
+  if (spec.first < 0 || count <= 0 || spec.first + count > all.size()) {
+    throw Error(ErrorId::kDataCount, "records " + std::to_string(spec.first) + " to " +
+                                         std::to_string(spec.first + count) +
+                                         " are asked for, the data hold " +
+                                         std::to_string(all.size()))
+        .At({spec.paths[0].string()})
+        .Hint("lower samples, or give more files");
+  }
+  return all.Slice(spec.first, count);
+}
+
+Dataset::Dataset(std::int64_t channels, std::int64_t height, std::int64_t width, int class_count,
+                 std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels,
+                 std::vector<float> mean, std::vector<float> std)
+    : channels_(channels),
+      height_(height),
+      width_(width),
+      class_count_(class_count),
+      pixels_(std::move(pixels)),
+      labels_(std::move(labels)),
+      mean_(PerChannel(std::move(mean), channels, "mean")),
+      std_(PerChannel(std::move(std), channels, "std")) {
+  if (static_cast<std::int64_t>(pixels_.size()) != size() * channels * height * width) {
+    throw Error(ErrorId::kInternal, "pixels do not match the number of labels");
+  }
+  for (const float value : std_) {
+    if (!(value > 0.0F)) {
+      throw Error(ErrorId::kDataSpec, "std must be positive, got " + std::to_string(value));
+    }
+  }
+}
+
+std::span<const std::uint8_t> Dataset::Pixels(std::int64_t index) const {
+  const auto count = static_cast<std::size_t>(channels_ * height_ * width_);
+  return {pixels_.data() + static_cast<std::size_t>(index) * count, count};
+}
+
+void Dataset::CopyNormalised(std::int64_t index, float* out) const {
+  CopyAugmented(index, 0, 0, false, out);
+}
+
+void Dataset::CopyAugmented(std::int64_t index, int dx, int dy, bool flip, float* out) const {
+  const std::uint8_t* pixels = Pixels(index).data();
+  for (std::int64_t c = 0; c < channels_; ++c) {
+    const float mean = mean_[static_cast<std::size_t>(c)];
+    const float std = std_[static_cast<std::size_t>(c)];
+    // The same operations in the same order as (x / 255 − mean) / std, so that results equal those
+    // of the usual Python pipelines to the last bit.
+    const float black = (0.0F - mean) / std;
+    for (std::int64_t y = 0; y < height_; ++y) {
+      const std::int64_t from_y = y + dy;
+      for (std::int64_t x = 0; x < width_; ++x) {
+        const std::int64_t from_x = (flip ? width_ - 1 - x : x) + dx;
+        const bool inside = from_y >= 0 && from_y < height_ && from_x >= 0 && from_x < width_;
+        *out++ = inside ? (static_cast<float>(pixels[(c * height_ + from_y) * width_ + from_x]) /
+                               255.0F -
+                           mean) /
+                              std
+                        : black;
+      }
+    }
+  }
+}
+
+Dataset Dataset::Slice(std::int64_t first, std::int64_t count) const {
+  const std::int64_t pixels = channels_ * height_ * width_;
+  return Dataset(channels_, height_, width_, class_count_,
+                 {pixels_.begin() + first * pixels, pixels_.begin() + (first + count) * pixels},
+                 {labels_.begin() + first, labels_.begin() + first + count}, mean_, std_);
+}
+
+}  // namespace bitsearch
