@@ -1,0 +1,49 @@
+// Strict numbers for the command line. Must not know any command.
+#include "experiments/command_line/option_checks.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <string>
+
+namespace bitsearch {
+
+CLI::Validator IntegerText(std::int64_t min, std::int64_t max) {
+  const std::string allowed = fmt::format("an integer from {} to {}", min, max);
+  return CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        std::int64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto [stopped, status] = std::from_chars(text.data(), end, value);
+        const std::size_t first = text.starts_with('-') ? 1 : 0;
+        const bool leading_zero = text.size() > first + 1 && text[first] == '0';
+        if (status == std::errc() && stopped == end && !leading_zero && value >= min &&
+            value <= max) {
+          return {};
+        }
+        return fmt::format("got \"{}\", allowed {}{}", text, allowed,
+                           leading_zero ? " without leading zeros" : "");
+      },
+      "", "integer");
+}
+
+CLI::Validator NumberText(double min, double max) {
+  std::string allowed = "a finite number";
+  if (min > std::numeric_limits<double>::lowest()) allowed += fmt::format(", at least {}", min);
+  if (max < std::numeric_limits<double>::max()) allowed += fmt::format(", at most {}", max);
+  return CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        double value = 0.0;
+        const char* end = text.data() + text.size();
+        const auto [stopped, status] = std::from_chars(text.data(), end, value);
+        if (status == std::errc() && stopped == end && std::isfinite(value) && value >= min &&
+            value <= max) {
+          return {};
+        }
+        return fmt::format("got \"{}\", allowed {}", text, allowed);
+      },
+      "", "number");
+}
+
+}  // namespace bitsearch
