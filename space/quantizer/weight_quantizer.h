@@ -1,0 +1,37 @@
+#pragma once
+// Quantizes a weight tensor to any number format. Torch-free: works on plain memory, so that search,
+// export and size accounting share it.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "space/choices/bit_choice.h"
+#include "space/graph/tensor_value.h"
+#include "space/quantizer/affine.h"
+#include "space/quantizer/quantization_spec.h"
+
+namespace bitsearch {
+
+/// A quantized weight. For integers of two or more bits `grids` holds one entry per tensor, output
+/// channel, or (channel, group), channel-major. One bit is α·sign(w), α = mean |w|; ternary is
+/// α·sign(w) where |w| > 0.7·mean |w| and 0 elsewhere, α the mean of those |w|; for both the grid's
+/// scale is α (levels −1, (0,) +1).
+struct QuantizedWeight {
+  std::vector<float> values;      ///< Dequantized, in the tensor's own order.
+  std::vector<AffineGrid> grids;  ///< Empty for float formats.
+  std::int64_t group_count = 1;   ///< Groups per output channel (kPerGroup).
+  double squared_error = 0.0;     ///< Σ (w − w')².
+};
+
+/// Quantizes `weight` (shape `shape`, output channels along `channel_axis`) to `format`.
+/// Throws Error(kUsage) for the skip format, and for symmetric quantization at fewer than 2 bits.
+QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape, int channel_axis,
+                               NumberFormat format, const WeightQuantizerSpec& spec);
+
+/// Number of scales that QuantizeWeight gives such a tensor (0 for float formats): what size
+/// accounting charges 32 bits each for.
+std::int64_t ScaleCount(const Shape& shape, int channel_axis, NumberFormat format,
+                        const WeightQuantizerSpec& spec);
+
+}  // namespace bitsearch
