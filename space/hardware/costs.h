@@ -5,18 +5,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "space/choices/quantization_spec.h"
 #include "space/choices/bit_choice.h"
 #include "space/choices/bit_config.h"
 #include "space/graph/layer_graph.h"
 
 namespace bitsearch {
-
-/// How many elements share one scale.
-enum class Granularity : std::uint8_t {
-  kPerTensor,
-  kPerChannel,  ///< One per output channel.
-  kPerGroup,    ///< One per block of `group_size` consecutive weights of an output channel.
-};
 
 /// How quantized weights are stored; decides what scales and zero points add to the size.
 struct WeightStorage {

@@ -12,7 +12,7 @@
 #include "space/graph/layer_graph.h"
 #include "space/network/dataset.h"
 #include "space/quantizer/affine.h"
-#include "space/quantizer/quantization_spec.h"
+#include "space/choices/quantization_spec.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/run_context.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "space/quantizer/affine.h"
-#include "space/quantizer/quantization_spec.h"
+#include "space/choices/quantization_spec.h"
 
 namespace bitsearch {
 

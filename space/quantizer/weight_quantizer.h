@@ -9,7 +9,7 @@
 #include "space/choices/bit_choice.h"
 #include "space/graph/tensor_value.h"
 #include "space/quantizer/affine.h"
-#include "space/quantizer/quantization_spec.h"
+#include "space/choices/quantization_spec.h"
 
 namespace bitsearch {
 
