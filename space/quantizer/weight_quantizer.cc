@@ -152,10 +152,4 @@ QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape
   return result;
 }
 
-std::int64_t ScaleCount(const Shape& shape, int channel_axis, NumberFormat format,
-                        const WeightQuantizerSpec& spec) {
-  if (format.is_float() || format.kind() == NumberFormat::Kind::kSkip) return 0;
-  return static_cast<std::int64_t>(Runs(shape, channel_axis, spec).size());
-}
-
 }  // namespace bitsearch

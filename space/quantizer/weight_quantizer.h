@@ -29,9 +29,4 @@ struct QuantizedWeight {
 QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape, int channel_axis,
                                NumberFormat format, const WeightQuantizerSpec& spec);
 
-/// Number of scales that QuantizeWeight gives such a tensor (0 for float formats): what size
-/// accounting charges 32 bits each for.
-std::int64_t ScaleCount(const Shape& shape, int channel_axis, NumberFormat format,
-                        const WeightQuantizerSpec& spec);
-
 }  // namespace bitsearch
