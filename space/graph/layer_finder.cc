@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "space/graph/layer_graph.h"
+#include "space/graph/operators.h"
 
 namespace bitsearch {
 namespace {
@@ -28,37 +29,24 @@ std::optional<Shape> SampleShape(const Tensor& tensor) {
   return shape;
 }
 
-/// a·b, saturating; extents come from files.
-std::int64_t Product(std::int64_t a, std::int64_t b) {
-  std::int64_t result = 0;
-  if (__builtin_mul_overflow(a, b, &result)) return std::numeric_limits<std::int64_t>::max();
-  return result;
-}
-
 /// Multiply-accumulates for one sample; 0 where a shape is unknown.
-std::int64_t CountMacs(const LayerGraph& graph, const Node& node, const Layer& layer) {
-  const std::optional<Shape> input = SampleShape(graph.tensor(layer.input));
-  const std::optional<Shape> output = SampleShape(graph.tensor(layer.output));
-  if (!input || !output) return 0;
-  const std::int64_t outputs = ElementCount(*output);
-  if (node.op == "Conv") {
-    const Shape& weight = graph.tensor(*layer.weight).constant->shape();
-    return Product(outputs, layer.parameter_count / std::max<std::int64_t>(weight[0], 1));
+std::int64_t CountMacs(const LayerGraph& graph, const Node& node) {
+  const OperatorInfo* row = FindOperator(node.domain, node.op);
+  if (row == nullptr || row->macs == nullptr) return 0;
+  std::vector<TensorFact> facts(node.inputs.size());
+  std::vector<const TensorFact*> inputs(node.inputs.size(), nullptr);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (!node.inputs[i]) continue;
+    facts[i].shape = SampleShape(graph.tensor(*node.inputs[i]));
+    inputs[i] = &facts[i];
   }
-  if (node.op == "ConvTranspose") {
-    const Shape& weight = graph.tensor(*layer.weight).constant->shape();
-    return Product(ElementCount(*input),
-                   layer.parameter_count / std::max<std::int64_t>(weight[0], 1));
+  OperatorContext context(node, graph.opset, inputs);
+  context.outputs().front().shape = SampleShape(graph.tensor(node.outputs.front()));
+  try {
+    return row->macs(context);
+  } catch (const UnknownUntilRun&) {
+    return 0;
   }
-  if (input->empty()) return 0;
-  // Each output element of a matrix product sums over the contracted axis of the left operand.
-  if (node.op == "MatMul") {
-    const std::optional<Shape> left = SampleShape(graph.tensor(*node.inputs[0]));
-    if (!left || left->empty()) return 0;
-    return Product(outputs, left->back());
-  }
-  const bool transposed = node.attributes.Int("transA", 0) != 0;
-  return Product(outputs, transposed ? input->front() : input->back());
 }
 
 /// A file that fixes the batch at n counts n samples; per-sample figures divide by it.
@@ -137,7 +125,7 @@ Layer DescribeLayer(const LayerGraph& graph, NodeIndex index, const Slots& slots
     const bool vector_operand = node.op == "MatMul" && shape.size() < 2;
     std::int64_t channels = vector_operand ? 1 : shape[axis];
     if (node.op == "ConvTranspose") {
-      channels = Product(channels, std::max<std::int64_t>(node.attributes.Int("group", 1), 1));
+      channels *= std::clamp<std::int64_t>(node.attributes.Int("group", 1), 1, shape[0]);
     }
     layer.output_channels =
         static_cast<int>(std::min<std::int64_t>(channels, std::numeric_limits<int>::max()));
@@ -162,7 +150,7 @@ void LayerGraph::FindLayers() {
     const std::optional<Slots> slots = QuantizableSlots(*this, nodes_[n]);
     if (!slots) continue;
     Layer layer = DescribeLayer(*this, NodeIndex(n), *slots);
-    layer.macs = CountMacs(*this, nodes_[n], layer);
+    layer.macs = CountMacs(*this, nodes_[n]);
     if (layer.macs % batch == 0) layer.macs /= batch;
     layers_.push_back(std::move(layer));
   }

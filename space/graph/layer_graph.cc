@@ -85,8 +85,10 @@ TensorIndex LayerGraph::AddTensor(Tensor tensor) {
   return index;
 }
 
-TensorIndex LayerGraph::AddInput(std::string tensor_name, DataType type, Shape shape) {
+TensorIndex LayerGraph::AddInput(std::string tensor_name, DataType type, Shape shape,
+                                 std::vector<std::string> extent_names) {
   Tensor tensor;
+  tensor.extent_names = std::move(extent_names);
   tensor.name = std::move(tensor_name);
   tensor.type = type;
   tensor.shape = std::move(shape);
@@ -144,8 +146,14 @@ NodeIndex LayerGraph::AddNode(Node node) {
 void LayerGraph::SetConstant(TensorIndex tensor, TensorValue value) {
   CheckTensor(tensor, "constant");
   if (producers_[tensor.value]) {
-    throw Error(ErrorId::kInternal, "a tensor that a node computes cannot become a constant")
-        .Key(tensors_[tensor.value].name);
+    Node& node = nodes_[producers_[tensor.value]->value];
+    Tensor unread;
+    unread.name = tensors_[tensor.value].name + ":folded";
+    while (tensor_by_name_.contains(unread.name)) unread.name += "'";
+    const TensorIndex replacement = AddTensor(std::move(unread));
+    std::replace(node.outputs.begin(), node.outputs.end(), tensor, replacement);
+    producers_[replacement.value] = producers_[tensor.value];
+    producers_[tensor.value] = std::nullopt;
   }
   Tensor& target = tensors_[tensor.value];
   const bool layers_change =
@@ -244,6 +252,22 @@ void LayerGraph::SetNodeInput(NodeIndex node, std::size_t slot, std::optional<Te
     std::erase(consumers_[old->value], node);
   }
   if (tensor) InsertSorted(consumers_[tensor->value], node);
+  if (layers_wanted_) FindLayers();
+}
+
+void LayerGraph::SwapProducers(TensorIndex a, TensorIndex b) {
+  CheckTensor(a, "swapped tensor");
+  CheckTensor(b, "swapped tensor");
+  const std::optional<NodeIndex> writer_a = producers_[a.value];
+  const std::optional<NodeIndex> writer_b = producers_[b.value];
+  if (!writer_a || !writer_b || *writer_a == *writer_b) {
+    throw Error(ErrorId::kInternal, "SwapProducers needs two computed tensors of two nodes");
+  }
+  auto& outputs_a = nodes_[writer_a->value].outputs;
+  auto& outputs_b = nodes_[writer_b->value].outputs;
+  std::replace(outputs_a.begin(), outputs_a.end(), a, b);
+  std::replace(outputs_b.begin(), outputs_b.end(), b, a);
+  std::swap(producers_[a.value], producers_[b.value]);
   if (layers_wanted_) FindLayers();
 }
 

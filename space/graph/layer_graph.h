@@ -46,9 +46,12 @@ struct Tensor {
   DataType type = DataType::kFloat32;
   /// Inferred shape; an unknown batch is −1. Empty optional: unknown rank.
   std::optional<Shape> shape;
-  /// Concrete shape for one sample (batch 1); what MACs and memory are counted from. Empty if an
-  /// extent other than the batch is unknown. Set by InferShapes (shape_inference.h).
+  /// Concrete shape for one sample (batch 1, or the batch that the file fixes); what MACs and
+  /// memory are counted from. Empty if an extent other than the batch is unknown. Set by
+  /// InferShapes.
   std::optional<Shape> sample_shape;
+  /// For inputs: names of the extents (ONNX's dim_param), "" for nameless ones; may be empty.
+  std::vector<std::string> extent_names;
   /// Set for initializers and folded constants.
   std::optional<TensorValue> constant;
 };
@@ -112,13 +115,15 @@ class LayerGraph {
   // --- building -------------------------------------------------------------------------------
   /// Adds a tensor; the name must be new and not empty.
   TensorIndex AddTensor(Tensor tensor);
-  TensorIndex AddInput(std::string tensor_name, DataType type, Shape shape);
+  TensorIndex AddInput(std::string tensor_name, DataType type, Shape shape,
+                       std::vector<std::string> extent_names = {});
   TensorIndex AddConstant(std::string tensor_name, TensorValue value);
   void AddOutput(TensorIndex tensor);
   /// Appends a node; its id is made unique. Each output tensor must have no producer yet.
   /// Throws Error(kModelGraph) otherwise.
   NodeIndex AddNode(Node node);
-  /// Replaces the value of a constant (shape may change). Used by folding and by training.
+  /// Replaces the value of a constant (shape may change). Used by folding and by training. A graph
+  /// input or a computed tensor becomes a constant; its node then writes a tensor nobody reads.
   void SetConstant(TensorIndex tensor, TensorValue value);
   void SetShape(TensorIndex tensor, std::optional<Shape> shape, DataType type);
   void SetSampleShape(TensorIndex tensor, std::optional<Shape> shape);
@@ -128,6 +133,10 @@ class LayerGraph {
   void ReplaceUses(TensorIndex from, TensorIndex to);
   /// Rewires one input of a node.
   void SetNodeInput(NodeIndex node, std::size_t slot, std::optional<TensorIndex> tensor);
+  /// Exchanges the producers of two computed tensors: the node that wrote `a` now writes `b`, and
+  /// the other way round. Readers stay; the caller restores an acyclic order (rewrites then remove
+  /// the node that became useless).
+  void SwapProducers(TensorIndex a, TensorIndex b);
   /// Sorts the nodes topologically (stable), in case an import listed them otherwise.
   /// Throws Error(kModelGraph) naming a node on a cycle.
   void SortTopologically();

@@ -61,9 +61,9 @@ Error OperatorContext::Fail(const std::string& message, const std::string& hint)
 
 std::int64_t NormalizedAxis(const OperatorContext& context, std::int64_t axis, std::int64_t rank) {
   if (axis < -rank || axis >= rank) {
-    throw context.Fail("axis " + std::to_string(axis) + " of a tensor of rank " +
-                           std::to_string(rank),
-                       "an axis lies in [-rank, rank)");
+    throw context.Fail(
+        "axis " + std::to_string(axis) + " of a tensor of rank " + std::to_string(rank),
+        "an axis lies in [-rank, rank)");
   }
   return axis < 0 ? axis + rank : axis;
 }

@@ -15,10 +15,10 @@ namespace bitsearch::ops {
 std::int64_t Multiply(const OperatorContext& context, std::int64_t a, std::int64_t b);
 
 // shapes_elementwise.cc
-void SameShape(OperatorContext& context);        ///< Output like input 0.
-void SameShapeBool(OperatorContext& context);    ///< Not, IsNaN, IsInf.
-void BroadcastShape(OperatorContext& context);   ///< Any number of inputs; type of input 0.
-void CompareShape(OperatorContext& context);     ///< Broadcast to bool.
+void SameShape(OperatorContext& context);       ///< Output like input 0.
+void SameShapeBool(OperatorContext& context);   ///< Not, IsNaN, IsInf.
+void BroadcastShape(OperatorContext& context);  ///< Any number of inputs; type of input 0.
+void CompareShape(OperatorContext& context);    ///< Broadcast to bool.
 void WhereShape(OperatorContext& context);
 void PReluShape(OperatorContext& context);
 void CastShape(OperatorContext& context);

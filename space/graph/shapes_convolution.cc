@@ -80,8 +80,7 @@ std::int64_t WindowOutput(const OperatorContext& context, const Window& window, 
   if (room < 0) {
     throw context.Fail("a window of " + std::to_string(WindowSpan(window, axis)) +
                            " does not fit an extent of " + std::to_string(extent) +
-                           " with padding " + std::to_string(begin) + " and " +
-                           std::to_string(end),
+                           " with padding " + std::to_string(begin) + " and " + std::to_string(end),
                        "the input is too small for this network, or the pads are wrong");
   }
   if (!ceil_mode) return room / stride + 1;
@@ -98,9 +97,9 @@ void ConvShape(OperatorContext& context) {
   const Shape& input = context.Dims(0);
   const Shape& weight = context.Dims(1);
   if (weight.size() != input.size() || input.size() < 3) {
-    throw context.Fail("an input of shape " + ToString(input) + " with a weight of shape " +
-                           ToString(weight),
-                       "input [N, C, …] and weight [M, C/group, …] have equal rank, at least 3");
+    throw context.Fail(
+        "an input of shape " + ToString(input) + " with a weight of shape " + ToString(weight),
+        "input [N, C, …] and weight [M, C/group, …] have equal rank, at least 3");
   }
   const std::int64_t group = context.attributes().Int("group", 1);
   if (group < 1 || Multiply(context, weight[1], group) != input[1] || weight[0] % group != 0) {
@@ -209,9 +208,9 @@ namespace {
 std::int64_t Scaled(const OperatorContext& context, std::int64_t extent, double scale) {
   const double size = std::floor(static_cast<double>(extent) * scale);
   if (!(scale > 0.0) || !(size < 1e12)) {
-    throw context.Fail("a scale of " + std::to_string(scale) + " for an extent of " +
-                           std::to_string(extent),
-                       "scales are positive");
+    throw context.Fail(
+        "a scale of " + std::to_string(scale) + " for an extent of " + std::to_string(extent),
+        "scales are positive");
   }
   return static_cast<std::int64_t>(size);
 }
@@ -264,8 +263,7 @@ void ResizeShape(OperatorContext& context) {
                        " axes");
   }
   Shape shape = context.Dims(0);
-  const std::string policy =
-      context.attributes().String("keep_aspect_ratio_policy", "stretch");
+  const std::string policy = context.attributes().String("keep_aspect_ratio_policy", "stretch");
   double scale = policy == "not_larger" ? 1e30 : 0.0;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const auto extent = static_cast<double>(shape[static_cast<std::size_t>(axes[i])]);

@@ -96,8 +96,8 @@ void CheckScale(const OperatorContext& context) {
   const std::int64_t axis = NormalizedAxis(context, context.attributes().Int("axis", 1),
                                            static_cast<std::int64_t>(shape.size()));
   if (scale.size() != 1 || count != shape[static_cast<std::size_t>(axis)]) {
-    throw context.Fail("a scale of shape " + ToString(scale) + " for axis " +
-                           std::to_string(axis) + " of " + ToString(shape),
+    throw context.Fail("a scale of shape " + ToString(scale) + " for axis " + std::to_string(axis) +
+                           " of " + ToString(shape),
                        "a scale is a scalar, or holds one number per index of the axis");
   }
 }

@@ -105,8 +105,7 @@ void RangeShape(OperatorContext& context) {
   }
   const double count = std::max(std::ceil((bounds[1] - bounds[0]) / bounds[2]), 0.0);
   if (!(count < 1e9)) {
-    throw context.Fail("a range of " + std::to_string(count) + " elements",
-                       "delta must not be 0");
+    throw context.Fail("a range of " + std::to_string(count) + " elements", "delta must not be 0");
   }
   context.SetOutput(0, context.Type(0), {static_cast<std::int64_t>(count)});
 }

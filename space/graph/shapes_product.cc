@@ -50,9 +50,8 @@ void MatMulShape(OperatorContext& context) {
   if (vector_b) b.push_back(1);
   if (a.back() != b[b.size() - 2]) {
     throw context.Fail("inner extents " + std::to_string(a.back()) + " and " +
-                       std::to_string(b[b.size() - 2]) + " of shapes " +
-                       ToString(context.Dims(0)) + " and " + ToString(context.Dims(1)) +
-                       " differ");
+                       std::to_string(b[b.size() - 2]) + " of shapes " + ToString(context.Dims(0)) +
+                       " and " + ToString(context.Dims(1)) + " differ");
   }
   Shape output = Broadcast(context, {a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
   if (!vector_a) output.push_back(a[a.size() - 2]);
