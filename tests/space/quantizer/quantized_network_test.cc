@@ -1,0 +1,125 @@
+#include "space/quantizer/quantized_network.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "space/network/batches_torch.h"
+#include "space/network/builtin.h"
+#include "space/quantizer/quantized_network_torch.h"
+#include "space/support/error.h"
+#include "tests/space/network/synthetic_data.h"
+
+namespace bitsearch {
+namespace {
+
+const BitChoice kFloat{NumberFormat::Float32(), NumberFormat::Float32()};
+
+BitChoice Bits(int weight, int activation) {
+  return {NumberFormat::Integer(weight), NumberFormat::Integer(activation)};
+}
+
+class QuantizedNetworkTest : public testing::Test {
+ protected:
+  CalibratedNetwork Calibrate(const QuantizationSpec& spec) {
+    return CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), &calibration_, spec, "cpu", {});
+  }
+  Dataset calibration_ = SyntheticDataset(64, 1);
+  Dataset data_ = SyntheticDataset(120, 2);
+};
+
+TEST_F(QuantizedNetworkTest, AllFloatIsTheFloatNetwork) {
+  const CalibratedNetwork network = Calibrate({});
+  PtqEvaluator evaluator(network, data_, {});
+  const BitConfig config = BitConfig::Uniform(network.graph().layers().size(), kFloat);
+  const Evaluation result = evaluator.Evaluate(std::span(&config, 1))[0];
+  EXPECT_EQ(result.loss_nats, evaluator.FloatEvaluation().loss_nats);
+  EXPECT_EQ(result.kl_nats, 0.0);
+}
+
+TEST_F(QuantizedNetworkTest, KlFallsWithBitsAndIsZeroOnlyForFloat) {
+  const CalibratedNetwork network = Calibrate({});
+  PtqEvaluator evaluator(network, data_, {});
+  std::vector<BitConfig> configs;
+  for (const int bits : {2, 4, 8, 12}) {
+    configs.push_back(BitConfig::Uniform(network.graph().layers().size(), Bits(bits, bits)));
+  }
+  const std::vector<Evaluation> results = evaluator.Evaluate(configs);
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    EXPECT_LT(results[i].kl_nats, results[i - 1].kl_nats);
+    EXPECT_GT(results[i].kl_nats, 0.0);
+  }
+}
+
+TEST_F(QuantizedNetworkTest, ThreadsDoNotChangeResults) {
+  const CalibratedNetwork network = Calibrate({});
+  RunContext two;
+  two.threads = 2;
+  PtqEvaluator a(network, data_, {});
+  PtqEvaluator b(network, data_, two);
+  const BitConfig config = BitConfig::Uniform(network.graph().layers().size(), Bits(3, 4));
+  EXPECT_EQ(a.Evaluate(std::span(&config, 1))[0].kl_nats,
+            b.Evaluate(std::span(&config, 1))[0].kl_nats);
+}
+
+TEST_F(QuantizedNetworkTest, BiasCorrectionRestoresEveryLayersMeanOnTheCalibrationSet) {
+  const CalibratedNetwork network = Calibrate({});
+  const BitConfig config = BitConfig::Uniform(network.graph().layers().size(), Bits(2, 4));
+  QuantizationHooks hooks = PrepareQuantization(network, config);
+  const at::NoGradGuard no_grad;
+  const at::Tensor images = ImageBatch(calibration_, 0, calibration_.size());
+  const at::Tensor expected = network.network().Forward(images).mean(0);
+  const at::Tensor corrected = network.network().Forward(images, &hooks).mean(0);
+  EXPECT_LT((expected - corrected).abs().max().item<float>(), 1e-4F);
+
+  QuantizationSpec plain;
+  plain.bias_correction = false;
+  const CalibratedNetwork uncorrected = Calibrate(plain);
+  QuantizationHooks raw = PrepareQuantization(uncorrected, config);
+  EXPECT_GT((expected - network.network().Forward(images, &raw).mean(0)).abs().max().item<float>(),
+            1e-3F);
+}
+
+TEST_F(QuantizedNetworkTest, WeightsOnlyLeavesActivationsAlone) {
+  QuantizationSpec spec;
+  spec.placement = Placement::kWeightsOnly;
+  const CalibratedNetwork network = Calibrate(spec);
+  PtqEvaluator evaluator(network, data_, {});
+  const std::size_t layers = network.graph().layers().size();
+  const std::vector<BitConfig> configs = {
+      BitConfig::Uniform(layers, Bits(4, 2)),
+      BitConfig::Uniform(layers, {NumberFormat::Integer(4), NumberFormat::Float32()})};
+  const auto results = evaluator.Evaluate(configs);
+  EXPECT_EQ(results[0].kl_nats, results[1].kl_nats);
+}
+
+TEST_F(QuantizedNetworkTest, StraightThroughGradientIsOneInsideAndZeroOutside) {
+  const AffineGrid grid = SymmetricGrid({-1, 1}, 4, true);
+  at::Tensor x = at::tensor({-3.0F, -0.9F, 0.1F, 0.9F, 1.5F}).requires_grad_(true);
+  const at::Tensor y = FakeQuantize(x, grid);
+  y.sum().backward();
+  EXPECT_TRUE(at::equal(x.grad(), at::tensor({0.0F, 1.0F, 1.0F, 1.0F, 0.0F})));
+  EXPECT_TRUE(at::equal(y.detach(), FakeQuantize(x.detach().clone(), grid)));
+}
+
+TEST_F(QuantizedNetworkTest, FakeQuantizeNeverWritesIntoSharedMemory) {
+  const at::NoGradGuard no_grad;
+  const AffineGrid grid = SymmetricGrid({-1, 1}, 2, true);
+  const at::Tensor kept = at::randn({64});
+  const at::Tensor copy = kept.clone();
+  FakeQuantize(kept, grid);
+  FakeQuantize(kept.view({8, 8}), grid);
+  EXPECT_TRUE(at::equal(kept, copy));
+}
+
+TEST_F(QuantizedNetworkTest, RefusesWhatItCannotSimulate) {
+  QuantizationSpec spec;
+  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}), Error);
+  spec.placement = Placement::kInteger;
+  EXPECT_THROW(Calibrate(spec), Error);
+  const CalibratedNetwork network = Calibrate({});
+  EXPECT_THROW(PrepareQuantization(network, BitConfig::Uniform(3, Bits(4, 4))), Error);
+}
+
+}  // namespace
+}  // namespace bitsearch
