@@ -243,6 +243,13 @@ void LayerGraph::ReplaceUses(TensorIndex from, TensorIndex to) {
   if (layers_wanted_) FindLayers();
 }
 
+void LayerGraph::ReplaceOperator(NodeIndex node, std::string op) {
+  Node& changed = nodes_[node.value];
+  changed.op = std::move(op);
+  changed.attributes = Attributes();
+  changed.inputs.resize(1);
+}
+
 void LayerGraph::SetNodeInput(NodeIndex node, std::size_t slot, std::optional<TensorIndex> tensor) {
   std::vector<std::optional<TensorIndex>>& inputs = nodes_.at(node.value).inputs;
   if (tensor) CheckTensor(*tensor, nodes_[node.value].id);

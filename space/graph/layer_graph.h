@@ -131,6 +131,8 @@ class LayerGraph {
   void RemoveNodes(const std::vector<bool>& dead);
   /// Makes every use of `from` (node inputs and graph outputs) refer to `to`.
   void ReplaceUses(TensorIndex from, TensorIndex to);
+  /// Turns a node into another operator of its first input, without attributes (Clip → Relu).
+  void ReplaceOperator(NodeIndex node, std::string op);
   /// Rewires one input of a node.
   void SetNodeInput(NodeIndex node, std::size_t slot, std::optional<TensorIndex> tensor);
   /// Exchanges the producers of two computed tensors: the node that wrote `a` now writes `b`, and
