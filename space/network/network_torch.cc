@@ -4,38 +4,11 @@
 #include <cstring>
 #include <utility>
 
+#include "space/network/operator_builders_torch.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
-
-at::ScalarType ToScalarType(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return at::kFloat;
-    case DataType::kFloat64:
-      return at::kDouble;
-    case DataType::kFloat16:
-      return at::kHalf;
-    case DataType::kBfloat16:
-      return at::kBFloat16;
-    case DataType::kInt64:
-      return at::kLong;
-    case DataType::kInt32:
-      return at::kInt;
-    case DataType::kInt16:
-      return at::kShort;
-    case DataType::kInt8:
-      return at::kChar;
-    case DataType::kUint8:
-      return at::kByte;
-    case DataType::kBool:
-      return at::kBool;
-    default:
-      throw Error(ErrorId::kExecution,
-                  "constants of type " + std::string(NameOf(type)) + " cannot be executed");
-  }
-}
 
 DataType ToDataType(at::ScalarType type) {
   switch (type) {
@@ -47,6 +20,8 @@ DataType ToDataType(at::ScalarType type) {
       return DataType::kInt32;
     case at::kBool:
       return DataType::kBool;
+    case at::kDouble:
+      return DataType::kFloat64;
     default:
       throw Error(ErrorId::kInternal, "no graph type for this tensor type");
   }
