@@ -1,0 +1,109 @@
+#pragma once
+// What the pipeline and the commands ask of LibTorch, in torch-free types. The implementation is the
+// module libbitsearch_torch, loaded on demand, so that everything else starts at once and builds
+// without it.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sensitivity/sensitivity_report.h"
+#include "space/choices/bit_config.h"
+#include "space/choices/evaluator.h"
+#include "space/choices/quantization_spec.h"
+#include "space/graph/layer_graph.h"
+#include "space/network/dataset.h"
+#include "space/network/train.h"
+#include "space/support/run_context.h"
+
+namespace bitsearch {
+
+/// Everything that fixes a post-training-quantized network but its bits.
+struct CalibrationRequest {
+  LayerGraph graph;  ///< BN folded.
+  /// May be null for weights_only without bias correction. Must outlive the session.
+  const Dataset* calibration = nullptr;
+  QuantizationSpec spec;
+  std::string device = "cpu";
+};
+
+/// What a sensitivity is measured by; see `sensitivity:` of an experiment.
+struct SensitivityRequest {
+  std::string method = "kl";  ///< One of SensitivityMethods().
+  std::int64_t probes = 64;
+  std::string score = "half";
+  /// By layer, the candidates.
+  std::vector<std::vector<BitChoice>> choices;
+  /// Text of an item that an earlier, interrupted run has finished, by its key; and where to put a
+  /// newly finished one. Keys and texts are the backend's own.
+  std::function<std::optional<std::string>(const std::string& key)> known;
+  std::function<void(const std::string& key, const std::string& text)> record;
+};
+
+/// How one tensor of a layer is quantized, for the configuration file.
+struct TensorQuantizer {
+  std::string granularity;  ///< "per_tensor", "per_channel", "per_group"
+  bool symmetric = false;
+  double low = 0.0;  ///< Activations: the range of the grid.
+  double high = 0.0;
+  std::vector<float> scale;
+  std::vector<std::int32_t> zero_point;
+};
+
+/// Quantizers of one layer; none where the tensor stays float.
+struct LayerQuantizers {
+  std::optional<TensorQuantizer> weight;
+  std::optional<TensorQuantizer> activation;
+};
+
+/// A calibrated network. Not thread-safe; `context` of each call gives the threads.
+class QuantizationSession {
+ public:
+  virtual ~QuantizationSession() = default;
+  virtual const LayerGraph& graph() const = 0;
+  /// The float network on `data`.
+  virtual Evaluation EvaluateFloat(const Dataset& data, const RunContext& context) = 0;
+  /// Runs configurations on `data`; both must outlive the evaluator.
+  virtual std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data,
+                                                   const RunContext& context) = 0;
+  virtual SensitivityReport MeasureSensitivity(const Dataset& data,
+                                               const SensitivityRequest& request,
+                                               const RunContext& context) = 0;
+  virtual std::vector<LayerQuantizers> Quantizers(const BitConfig& config) = 0;
+};
+
+/// A tensor of floats, row-major.
+struct FloatTensor {
+  Shape shape;
+  std::vector<float> values;
+};
+
+/// The module's face. Stateless; may be called from any one thread at a time.
+class TorchBackend {
+ public:
+  virtual ~TorchBackend() = default;
+  /// Runs the float network on the calibration set once. Errors as CalibratedNetwork's.
+  virtual std::unique_ptr<QuantizationSession> Calibrate(const CalibrationRequest& request,
+                                                         const RunContext& context) = 0;
+  virtual TrainResult Train(LayerGraph graph, const Dataset& train, const Dataset& validation,
+                            const TrainOptions& options, const RunContext& context) = 0;
+  /// All outputs of the network for the given inputs, in the graph's order.
+  virtual std::vector<FloatTensor> Run(const LayerGraph& graph,
+                                       const std::vector<FloatTensor>& inputs,
+                                       const std::string& device) = 0;
+};
+
+/// Raised with every change of the classes above: an old module beside a new executable is refused.
+inline constexpr int kTorchBackendVersion = 1;
+
+/// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing) if
+/// this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is of
+/// another version or cannot be loaded.
+std::shared_ptr<TorchBackend> LoadTorchBackend(const std::filesystem::path& folder);
+
+}  // namespace bitsearch
