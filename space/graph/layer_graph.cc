@@ -345,18 +345,6 @@ std::optional<NodeIndex> LayerGraph::FindNode(const std::string& id) const {
   return found->second;
 }
 
-LayerGraph::Dag LayerGraph::BuildDag() const {
-  Dag dag(nodes_.size());
-  for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    for (const TensorIndex output : nodes_[n].outputs) {
-      for (const NodeIndex reader : consumers_[output.value]) {
-        boost::add_edge(n, reader.value, output, dag);
-      }
-    }
-  }
-  return dag;
-}
-
 std::optional<LayerIndex> LayerGraph::FindLayer(const std::string& id_or_weight) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     if (layers_[l].id == id_or_weight) return LayerIndex(l);

@@ -103,10 +103,6 @@ struct OnnxSource;
 /// Const calls may come from any thread.
 class LayerGraph {
  public:
-  using Dag = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS,
-                                    /*vertex: index equals NodeIndex*/ boost::no_property,
-                                    /*edge*/ TensorIndex>;
-
   std::string name;
   std::int64_t opset = 13;
   /// Null for built-in networks.
@@ -160,8 +156,6 @@ class LayerGraph {
   }
   std::optional<TensorIndex> FindTensor(const std::string& tensor_name) const;
   std::optional<NodeIndex> FindNode(const std::string& id) const;
-  /// The graph of nodes as a Boost.Graph DAG; vertex i is NodeIndex(i).
-  Dag BuildDag() const;
 
   /// The quantizable layers in topological order.
   const std::vector<Layer>& layers() const { return layers_; }
