@@ -3,7 +3,6 @@
 // layers. One path for imported and for built-in networks. Must not depend on LibTorch; ONNX's
 // own types stay behind OnnxSource.
 
-#include <boost/graph/adjacency_list.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
