@@ -297,7 +297,12 @@ const QuantizedWeight& CalibratedNetwork::Weight(LayerIndex layer, NumberFormat 
   return found->second;
 }
 
-QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config) {
+const at::Tensor& CalibrationImages(const CalibratedNetwork& network) {
+  return network.state().images;
+}
+
+QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config,
+                                      const ExecutionState* calibration_prefix) {
   const LayerGraph& graph = network.graph();
   if (config.choices.size() != graph.layers().size()) {
     throw Error(ErrorId::kUsage, "the configuration has " + std::to_string(config.choices.size()) +
@@ -327,11 +332,17 @@ QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const Bi
     }
   }
   const CalibratedNetwork::State& state = network.state();
-  if (network.spec().bias_correction &&
-      std::find(quantized.begin(), quantized.end(), true) != quantized.end()) {
+  // Nothing behind the last quantized layer needs to run: its own output gives its correction.
+  std::size_t end = 0;
+  for (std::size_t l = 0; l < quantized.size(); ++l) {
+    if (quantized[l]) end = graph.layers()[l].node.value + 1;
+  }
+  if (network.spec().bias_correction && end > 0) {
     ForEachOnOneThread(RunContext{}, 1, [&](std::int64_t) {
       BiasCorrectionHooks correction(graph, state.output_mean, quantized, hooks);
-      network.network().Forward(state.images, &correction);
+      ExecutionState run = calibration_prefix != nullptr ? *calibration_prefix
+                                                         : network.network().Start({state.images});
+      network.network().Advance(run, end, &correction);
     });
   }
   return hooks;

@@ -36,6 +36,12 @@ class QuantizationHooks : public ExecutionHooks {
 
 /// Weights, grids and (if the spec asks) corrected biases for `config`.
 /// Throws Error(kUsage) if the number of layers differs or a format cannot be simulated.
-QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config);
+/// `calibration_prefix`, where given, saves time: the float network run on CalibrationImages() up to
+/// a step that is not behind the first layer that `config` quantizes. The result is the same.
+QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config,
+                                      const ExecutionState* calibration_prefix = nullptr);
+
+/// The calibration batch on the network's device; undefined where the network needs none.
+const at::Tensor& CalibrationImages(const CalibratedNetwork& network);
 
 }  // namespace bitsearch
