@@ -1,7 +1,7 @@
 #pragma once
-// What the pipeline and the commands ask of LibTorch, in torch-free types. The implementation is the
-// module libbitsearch_torch, loaded on demand, so that everything else starts at once and builds
-// without it.
+// What the pipeline and the commands ask of LibTorch, in torch-free types. The implementation is
+// the module libbitsearch_torch, loaded on demand, so that everything else starts at once and
+// builds without it.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +19,7 @@
 #include "space/graph/layer_graph.h"
 #include "space/network/dataset.h"
 #include "space/network/train.h"
+#include "space/quantizer/affine.h"
 #include "space/support/run_context.h"
 
 namespace bitsearch {
@@ -30,6 +31,8 @@ struct CalibrationRequest {
   const Dataset* calibration = nullptr;
   QuantizationSpec spec;
   std::string device = "cpu";
+  /// By layer, the input's grid from an earlier calibration; empty: measure all.
+  std::vector<std::optional<AffineGrid>> stored_grids;
 };
 
 /// What a sensitivity is measured by; see `sensitivity:` of an experiment.
@@ -101,9 +104,9 @@ class TorchBackend {
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
 inline constexpr int kTorchBackendVersion = 1;
 
-/// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing) if
-/// this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is of
-/// another version or cannot be loaded.
+/// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
+/// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is
+/// of another version or cannot be loaded.
 std::shared_ptr<TorchBackend> LoadTorchBackend(const std::filesystem::path& folder);
 
 }  // namespace bitsearch

@@ -49,7 +49,8 @@ PerturbationRow RowFromJson(const std::string& text, LayerIndex layer, const Bit
 class Session : public QuantizationSession {
  public:
   Session(const CalibrationRequest& request, const RunContext& context)
-      : network_(request.graph, request.calibration, request.spec, request.device, context) {}
+      : network_(request.graph, request.calibration, request.spec, request.device, context,
+                 request.stored_grids) {}
 
   const LayerGraph& graph() const override { return network_.graph(); }
 
@@ -113,7 +114,7 @@ class Session : public QuantizationSession {
         }
       }
       if (const auto grid = network_.ActivationGrid(LayerIndex(l), choice.activation)) {
-        all[l].activation = TensorQuantizer{"per_tensor", network_.spec().activation.symmetric,
+        all[l].activation = TensorQuantizer{"per_tensor",   network_.spec().activation.symmetric,
                                             grid->lowest(), grid->highest(),
                                             {grid->scale},  {grid->zero_point}};
       }

@@ -2,9 +2,17 @@
 #include "experiments/command_line/commands.h"
 
 #include "experiments/command_line/check_command.h"
+#include "experiments/command_line/evaluate_command.h"
+#include "experiments/command_line/layers_command.h"
+#include "experiments/command_line/train_command.h"
 
 namespace bitsearch {
 
-void AddCommands(CLI::App& app, CommandContext& context) { AddCheckCommand(app, context); }
+void AddCommands(CLI::App& app, CommandContext& context) {
+  AddCheckCommand(app, context);
+  AddLayersCommand(app, context);
+  AddTrainCommand(app, context);
+  AddEvaluateCommand(app, context);
+}
 
 }  // namespace bitsearch

@@ -100,6 +100,7 @@ struct CalibratedNetwork::State {
   QuantizationSpec spec;
   at::Tensor images;                       ///< Calibration batch; undefined without one.
   std::vector<Range> input_range;          ///< By layer, for min-max and percentile.
+  std::vector<std::optional<AffineGrid>> stored_grids;  ///< By layer, or empty.
   std::vector<std::vector<float>> sample;  ///< By layer, values for MSE ranges.
   std::vector<at::Tensor> output_mean;     ///< By layer: float mean per output channel.
   mutable std::mutex mutex;
@@ -229,14 +230,21 @@ class BiasCorrectionHooks : public ExecutionHooks {
 
 CalibratedNetwork::CalibratedNetwork(LayerGraph graph, const Dataset* calibration,
                                      const QuantizationSpec& spec, const std::string& device,
-                                     const RunContext& context)
+                                     const RunContext& context,
+                                     std::vector<std::optional<AffineGrid>> stored_grids)
     : state_(std::make_unique<State>(std::move(graph), spec, device)) {
+  state_->stored_grids = std::move(stored_grids);
   if (spec.placement != Placement::kWeightsOnly && spec.placement != Placement::kLayerInputs) {
     throw Error(ErrorId::kUsage, "placement '" + std::string(NameOf(spec.placement)) +
                                      "' cannot be simulated yet")
         .Hint("use weights_only or layer_inputs");
   }
-  const bool needs_data = QuantizesActivations(spec.placement) || spec.bias_correction;
+  const bool all_stored =
+      !state_->stored_grids.empty() &&
+      std::all_of(state_->stored_grids.begin(), state_->stored_grids.end(),
+                  [](const std::optional<AffineGrid>& grid) { return grid.has_value(); });
+  const bool needs_data =
+      (QuantizesActivations(spec.placement) && !all_stored) || spec.bias_correction;
   if (!needs_data) return;
   if (calibration == nullptr || calibration->size() == 0) {
     throw Error(ErrorId::kDataCount, "activation ranges and bias correction need calibration data")
@@ -274,6 +282,11 @@ std::optional<AffineGrid> CalibratedNetwork::ActivationGrid(LayerIndex layer,
     throw Error(ErrorId::kUsage, "activations cannot be " + format.ToString())
         .Key(graph().layer(layer).id)
         .Hint("use integers of 1–16 bits, fp16, bf16 or fp32");
+  }
+  if (!state_->stored_grids.empty()) {
+    const std::optional<AffineGrid>& stored = state_->stored_grids[layer.value];
+    // A grid of other bits was stored for another configuration: measure instead.
+    if (stored && stored->qmax - stored->qmin == (1 << format.bits()) - 1) return stored;
   }
   const Range range = ActivationRange(layer, format);
   return state_->spec.activation.symmetric && format.bits() > 1

@@ -29,8 +29,11 @@ class CalibratedNetwork {
   /// An empty `calibration` is allowed for Placement::kWeightsOnly without bias correction.
   /// Throws Error(kUsage) for placements that are not implemented, Error(kDataCount) where
   /// calibration data are needed and absent.
+  /// `stored_grids`, if not empty, gives by layer the input grid that an earlier calibration found;
+  /// only layers without one are then measured.
   CalibratedNetwork(LayerGraph graph, const Dataset* calibration, const QuantizationSpec& spec,
-                    const std::string& device, const RunContext& context);
+                    const std::string& device, const RunContext& context,
+                    std::vector<std::optional<AffineGrid>> stored_grids = {});
   ~CalibratedNetwork();
   CalibratedNetwork(CalibratedNetwork&&) noexcept;
 

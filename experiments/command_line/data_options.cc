@@ -1,0 +1,24 @@
+#include "experiments/command_line/data_options.h"
+
+namespace bitsearch {
+
+void AddNormalisationOptions(CLI::App& command, NormalisationOptions& options) {
+  command
+      .add_option("--mean", options.mean, "Subtracted from x/255; one value, or one per channel")
+      ->delimiter(',')
+      ->capture_default_str();
+  command.add_option("--std", options.std, "Divides after that; one value, or one per channel")
+      ->delimiter(',')
+      ->capture_default_str();
+}
+
+Dataset LoadData(const std::string& spec, const NormalisationOptions& normalisation,
+                 std::int64_t samples) {
+  DataSpec parsed = DataSpec::Parse(spec);
+  parsed.mean = normalisation.mean;
+  parsed.std = normalisation.std;
+  parsed.samples = samples;
+  return Dataset::Load(parsed);
+}
+
+}  // namespace bitsearch

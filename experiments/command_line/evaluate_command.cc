@@ -1,0 +1,219 @@
+// The evaluate command: loads model, data and configuration, and asks the LibTorch module.
+#include "experiments/command_line/evaluate_command.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "experiments/command_line/data_options.h"
+#include "experiments/command_line/option_checks.h"
+#include "experiments/config_file.h"
+#include "experiments/tensor_files.h"
+#include "experiments/torch_backend.h"
+#include "space/graph/onnx_reader.h"
+#include "space/graph/rewrites.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+struct EvaluateOptions {
+  std::string model;
+  std::string data;
+  NormalisationOptions normalisation;
+  std::int64_t samples = -1;
+  std::string config;
+  std::string placement;
+  std::string calibration;
+  std::int64_t calibration_samples = 512;
+  bool no_bias_correction = false;
+  std::vector<std::string> inputs;
+  std::string expect;
+  std::string shape;
+  double tolerance = 1e-4;
+  std::string device = "cpu";
+  bool json = false;
+};
+
+ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) {
+  const LayerGraph graph = ReadOnnx(options.model);
+  std::vector<FloatTensor> inputs(graph.inputs().size());
+  std::vector<bool> given(inputs.size(), false);
+  for (const std::string& text : options.inputs) {
+    const std::size_t equals = text.find('=');
+    std::size_t slot = 0;
+    if (equals != std::string::npos) {
+      const std::string name = text.substr(0, equals);
+      while (slot < inputs.size() && graph.tensor(graph.inputs()[slot]).name != name) ++slot;
+      if (slot == inputs.size()) {
+        throw Error(ErrorId::kUsage, "the network has no input '" + name + "'")
+            .Key("--input")
+            .Hint("its first input is '" + graph.tensor(graph.inputs()[0]).name + "'");
+      }
+    }
+    const std::string file = equals == std::string::npos ? text : text.substr(equals + 1);
+    inputs[slot] = ReadTensorFile(file, options.shape);
+    given[slot] = true;
+  }
+  for (std::size_t slot = 0; slot < given.size(); ++slot) {
+    if (!given[slot]) {
+      throw Error(ErrorId::kUsage,
+                  "no value for the network's input '" + graph.tensor(graph.inputs()[slot]).name +
+                      "'")
+          .Key("--input")
+          .Hint("give --input NAME=FILE once for each input");
+    }
+  }
+  const FloatTensor output =
+      LoadTorchBackend(context.executable_folder)->Run(graph, inputs, options.device).front();
+  const std::vector<float> expected = ReadExpectedValues(options.expect, output.values.size());
+  std::size_t worst = 0;
+  double largest = -1.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double difference =
+        std::fabs(static_cast<double>(output.values[i]) - static_cast<double>(expected[i]));
+    // A NaN on either side is worse than any number.
+    const double rank = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+    if (rank > largest) {
+      largest = rank;
+      worst = i;
+    }
+  }
+  std::string place;
+  std::size_t rest = worst;
+  for (std::size_t a = output.shape.size(); a-- > 0;) {
+    const auto extent = static_cast<std::size_t>(output.shape[a]);
+    place = std::to_string(rest % extent) + (place.empty() ? "" : ", ") + place;
+    rest /= extent;
+  }
+  const bool agrees = largest <= options.tolerance;
+  if (options.json) {
+    const nlohmann::ordered_json json = {{"elements", expected.size()},
+                                         {"largest_difference", largest},
+                                         {"at", "[" + place + "]"},
+                                         {"tolerance", options.tolerance},
+                                         {"agrees", agrees}};
+    context.out << json.dump(1) << '\n';
+  } else {
+    context.out << fmt::format(
+        "{} elements, largest difference {:.3g} at [{}]: {} where {} is expected (tolerance {:g})\n",
+        expected.size(), largest, place, output.values[worst], expected[worst], options.tolerance);
+  }
+  return agrees ? ExitCode::kDone : ExitCode::kMismatch;
+}
+
+ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
+  const LayerGraph graph = FoldBatchNorm(ReadOnnx(options.model));
+  CalibrationRequest request;
+  request.graph = graph;
+  request.device = options.device;
+  BitConfig config = BitConfig::Uniform(graph.layers().size(), {});
+  request.spec.placement = Placement::kWeightsOnly;
+  request.spec.bias_correction = false;
+  if (!options.config.empty()) {
+    const ConfigDocument document = ReadConfigJson(options.config);
+    config = ConfigForGraph(document, graph, options.config);
+    request.spec.placement = document.placement;
+    request.stored_grids = StoredGrids(document, graph);
+    request.spec.bias_correction = !options.calibration.empty() && !options.no_bias_correction;
+    if (!options.placement.empty()) {
+      const auto placement = ParsePlacement(options.placement);
+      if (!placement) {
+        throw Error(ErrorId::kUsage, "'" + options.placement + "' is no placement")
+            .Key("--placement")
+            .Hint("weights_only, layer_inputs, runtime or integer");
+      }
+      request.spec.placement = *placement;
+    }
+    if (request.spec.placement != Placement::kWeightsOnly && request.stored_grids.empty() &&
+        options.calibration.empty()) {
+      throw Error(ErrorId::kUsage,
+                  "the configuration quantizes activations but stores no ranges, and no "
+                  "calibration data are given")
+          .At({options.config})
+          .Hint("add --calibration SPEC");
+    }
+  }
+  const Dataset data = LoadData(options.data, options.normalisation, options.samples);
+  std::optional<Dataset> calibration;
+  if (!options.calibration.empty() && !options.config.empty()) {
+    calibration =
+        LoadData(options.calibration, options.normalisation, options.calibration_samples);
+    request.calibration = &*calibration;
+    request.stored_grids.clear();
+  }
+  const auto backend = LoadTorchBackend(context.executable_folder);
+  const auto session = backend->Calibrate(request, context.run);
+  const Evaluation result =
+      options.config.empty()
+          ? session->EvaluateFloat(data, context.run)
+          : session->MakeEvaluator(data, context.run)->Evaluate(std::span(&config, 1))[0];
+  if (options.json) {
+    const nlohmann::ordered_json json = {{"format", "bitsearch/evaluation/1"},
+                                         {"samples", result.samples},
+                                         {"correct", result.correct},
+                                         {"top1_percent", result.top1_percent()},
+                                         {"loss_nats", result.loss_nats}};
+    context.out << json.dump(1) << '\n';
+  } else {
+    context.out << fmt::format("{} of {} correct: top-1 {:.2f} %, loss {:.4f} nats\n",
+                               result.correct, result.samples, result.top1_percent(),
+                               result.loss_nats);
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
+  const auto options = std::make_shared<EvaluateOptions>();
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "Measure a network, float or quantized, or compare its output with another's");
+  command->add_option("MODEL.onnx", options->model, "The float network")->required();
+  CLI::Option* data = command->add_option(
+      "--data", options->data, "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS");
+  AddNormalisationOptions(*command, options->normalisation);
+  command->add_option("--samples", options->samples, "Use the first N records (default: all)")
+      ->check(IntegerText(1, std::int64_t{1} << 40));
+  command->add_option("--config", options->config, "Bits of each layer (bitsearch/config/1)")
+      ->needs(data);
+  command->add_option("--placement", options->placement,
+                      "Where tensors are quantized, instead of what the configuration says");
+  command->add_option("--calibration", options->calibration,
+                      "Data for activation ranges and bias correction");
+  command->add_option("--calibration-samples", options->calibration_samples)
+      ->check(IntegerText(1, 1 << 24))
+      ->capture_default_str();
+  command->add_flag("--no-bias-correction", options->no_bias_correction,
+                    "Calibrate ranges only");
+  CLI::Option* input =
+      command->add_option("--input", options->inputs, "[NAME=]FILE: .npy, or raw float32 with --shape");
+  CLI::Option* expect =
+      command->add_option("--expect", options->expect, "Expected first output: .npy or raw float32");
+  input->needs(expect)->excludes(data);
+  expect->needs(input);
+  command->add_option("--shape", options->shape, "Shape of a raw input: 1,3,48,160");
+  command->add_option("--tolerance", options->tolerance, "Largest difference that still agrees")
+      ->check(NumberText(0.0))
+      ->capture_default_str();
+  command->add_option("--device", options->device, "cpu, cuda or cuda:N")->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([options, &context] {
+    context.action = [options, &context] {
+      if (options->data.empty() && options->inputs.empty()) {
+        throw Error(ErrorId::kUsage, "nothing to evaluate on")
+            .Key("bitsearch evaluate")
+            .Hint("give --data SPEC, or --input FILE with --expect FILE");
+      }
+      return options->data.empty() ? CompareOutput(*options, context)
+                                   : EvaluateData(*options, context);
+    };
+  });
+}
+
+}  // namespace bitsearch

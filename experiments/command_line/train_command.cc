@@ -1,0 +1,88 @@
+// The train command: data and options from the YAML, the work in the LibTorch module, ONNX out.
+#include "experiments/command_line/train_command.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "experiments/experiment.h"
+#include "experiments/torch_backend.h"
+#include "space/graph/onnx_reader.h"
+#include "space/graph/onnx_writer.h"
+#include "space/network/builtin.h"
+
+namespace bitsearch {
+namespace {
+
+struct TrainCommandOptions {
+  std::string file;
+  std::vector<std::string> overrides;
+  bool resume = false;
+};
+
+LayerGraph StartingNetwork(const Experiment& experiment, const Dataset& train) {
+  if (!experiment.model.file.empty()) return ReadOnnx(experiment.model.file);
+  constexpr std::size_t kPrefix = std::string_view("resnet").size();
+  return BuildResNet(std::stoi(experiment.model.builtin.substr(kPrefix)),
+                     {train.channels(), train.height(), train.width(), train.class_count()},
+                     experiment.seed);
+}
+
+ExitCode RunTraining(const TrainCommandOptions& options, CommandContext& context) {
+  const Experiment experiment =
+      ReadExperiment(options.file, options.overrides, ExperimentUse::kTrain);
+  const TrainSection& section = *experiment.train;
+  const Dataset train = Dataset::Load(*experiment.data.train);
+  const Dataset validation = Dataset::Load(*experiment.data.validation);
+  TrainOptions train_options;
+  train_options.epochs = static_cast<int>(section.epochs);
+  train_options.batch_size = static_cast<int>(section.batch_size);
+  train_options.learning_rate = section.learning_rate;
+  train_options.warmup_epochs = section.warmup_epochs;
+  train_options.momentum = section.momentum;
+  train_options.weight_decay = section.weight_decay;
+  train_options.label_smoothing = section.label_smoothing;
+  train_options.crop_padding = static_cast<int>(section.crop_padding);
+  train_options.flip = section.flip;
+  train_options.device = experiment.device;
+  train_options.checkpoint = section.output.string() + ".checkpoint";
+  train_options.resume = options.resume;
+  RunContext run = context.run;
+  run.root_seed = experiment.seed;
+  if (experiment.threads > 0) run.threads = static_cast<int>(experiment.threads);
+  const TrainResult result =
+      LoadTorchBackend(context.executable_folder)
+          ->Train(StartingNetwork(experiment, train), train, validation, train_options, run);
+  WriteOnnx(result.graph, section.output);
+  context.out << "epoch  training loss  training top-1 %  validation top-1 %\n";
+  for (const EpochRecord& epoch : result.history) {
+    context.out << fmt::format("{:5}  {:13.4f}  {:16.2f}  {:18.2f}\n", epoch.epoch,
+                               epoch.train_loss_nats, epoch.train_top1_percent,
+                               epoch.validation_top1_percent);
+  }
+  context.out << "written: " << section.output.string() << '\n';
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void AddTrainCommand(CLI::App& app, CommandContext& context) {
+  const auto options = std::make_shared<TrainCommandOptions>();
+  CLI::App* command =
+      app.add_subcommand("train", "Train the network of an experiment and write it as ONNX");
+  command->add_option("FILE.yaml", options->file, "The experiment, with a train section")
+      ->required();
+  command->add_option("--set", options->overrides, "Override one key: --set train.epochs=5")
+      ->expected(1)
+      ->take_all();
+  command->add_flag("--resume", options->resume,
+                    "Continue from the checkpoint beside the output, if there is one");
+  command->callback([options, &context] {
+    context.action = [options, &context] { return RunTraining(*options, context); };
+  });
+}
+
+}  // namespace bitsearch

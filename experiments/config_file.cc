@@ -1,0 +1,256 @@
+#include "experiments/config_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "space/support/error.h"
+#include "space/support/files.h"
+
+namespace bitsearch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "bitsearch/config/1";
+constexpr const char* kFormatPrefix = "bitsearch/config/";
+
+Json BitsJson(NumberFormat format) {
+  if (format.is_integer()) return format.bits();
+  if (format.kind() == NumberFormat::Kind::kSkip) return 0;
+  return format.ToString();
+}
+
+Json QuantizerJson(const TensorQuantizer& quantizer, bool with_range) {
+  Json json = {{"granularity", quantizer.granularity}, {"symmetric", quantizer.symmetric}};
+  if (with_range) json["range"] = {quantizer.low, quantizer.high};
+  json["scale"] = quantizer.scale;
+  json["zero_point"] = quantizer.zero_point;
+  return json;
+}
+
+// Byte offset → line and column, both from 1.
+SourceLocation LocationAt(const std::string& path, const std::string& text, std::size_t offset) {
+  SourceLocation location{path, 1, 1};
+  for (std::size_t i = 0; i < std::min(offset, text.size()); ++i) {
+    if (text[i] == '\n') {
+      ++location.line;
+      location.column = 1;
+    } else {
+      ++location.column;
+    }
+  }
+  return location;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string path) : path_(std::move(path)) {}
+
+  ConfigDocument Read() {
+    const std::string text = ReadTextFile(path_);
+    Json json;
+    try {
+      json = Json::parse(text);
+    } catch (const Json::parse_error& error) {
+      throw Error(ErrorId::kJsonSyntax, "is not JSON: " + std::string(error.what()))
+          .At(LocationAt(path_, text, error.byte == 0 ? 0 : error.byte - 1))
+          .Hint("is the file truncated?");
+    }
+    const std::string format =
+        json.is_object() && json.contains("format") && json["format"].is_string()
+            ? json["format"].get<std::string>()
+            : "";
+    if (format != kFormat) {
+      const bool newer = format.rfind(kFormatPrefix, 0) == 0;
+      throw Error(ErrorId::kFormatVersion, "format is '" + format + "', this reads " + kFormat)
+          .At({path_})
+          .Key("format")
+          .Hint(newer ? "it was written by a newer bitsearch; update this one"
+                      : "is this a bitsearch configuration file?");
+    }
+    ConfigDocument document;
+    document.model = TextOf(json, "model");
+    document.model_sha256 = TextOf(json, "model_sha256");
+    document.seed = json.value("seed", std::uint64_t{0});
+    if (const std::string name = TextOf(json, "placement"); !name.empty()) {
+      const auto placement = ParsePlacement(name);
+      if (!placement) throw Bad("placement", "'" + name + "' is no placement");
+      document.placement = *placement;
+    }
+    if (json.contains("calibration")) {
+      for (const Json& step : json["calibration"]) {
+        if (!step.is_string()) throw Bad("calibration", "steps must be names");
+        document.calibration.push_back(step.get<std::string>());
+      }
+    }
+    if (!json.contains("layers") || !json["layers"].is_array()) {
+      throw Bad("layers", "the list of layers is missing");
+    }
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < json["layers"].size(); ++i) {
+      const std::string key = "layers[" + std::to_string(i) + "]";
+      const Json& item = json["layers"][i];
+      if (!item.is_object()) throw Bad(key, "must be an object");
+      ConfigLayer layer;
+      layer.name = TextOf(item, "name");
+      layer.op = TextOf(item, "op");
+      if (layer.name.empty()) throw Bad(key + ".name", "is missing");
+      if (!names.insert(layer.name).second) {
+        throw Bad(key + ".name", "'" + layer.name + "' stands twice");
+      }
+      layer.choice.weight = Bits(item, "weight_bits", key);
+      layer.choice.activation = Bits(item, "activation_bits", key);
+      layer.quantizers.weight = Quantizer(item, "weight_quantizer", key);
+      layer.quantizers.activation = Quantizer(item, "activation_quantizer", key);
+      document.layers.push_back(std::move(layer));
+    }
+    return document;
+  }
+
+ private:
+  Error Bad(const std::string& key, const std::string& what) const {
+    return Error(ErrorId::kConfigLayers, what)
+        .At({path_})
+        .Key(key)
+        .Hint("docs/ARCHITECTURE.md describes the file; `bitsearch run` writes one");
+  }
+
+  std::string TextOf(const Json& object, const char* key) const {
+    if (!object.contains(key)) return "";
+    if (!object[key].is_string()) throw Bad(key, "must be a text");
+    return object[key].get<std::string>();
+  }
+
+  NumberFormat Bits(const Json& item, const char* name, const std::string& key) const {
+    if (!item.contains(name)) throw Bad(key + "." + name, "is missing");
+    const Json& value = item[name];
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    const auto format = NumberFormat::Parse(text);
+    if (!format) {
+      throw Bad(key + "." + name,
+                "got " + value.dump() + ", allowed 0 to 16, 32, ternary, fp16, bf16, fp32");
+    }
+    return *format;
+  }
+
+  std::optional<TensorQuantizer> Quantizer(const Json& item, const char* name,
+                                           const std::string& key) const {
+    if (!item.contains(name)) return std::nullopt;
+    try {
+      const Json& json = item[name];
+      TensorQuantizer quantizer;
+      quantizer.granularity = json.at("granularity").get<std::string>();
+      quantizer.symmetric = json.at("symmetric").get<bool>();
+      if (json.contains("range")) {
+        quantizer.low = json["range"].at(0).get<double>();
+        quantizer.high = json["range"].at(1).get<double>();
+      }
+      quantizer.scale = json.at("scale").get<std::vector<float>>();
+      quantizer.zero_point = json.at("zero_point").get<std::vector<std::int32_t>>();
+      const bool usable =
+          quantizer.scale.size() == quantizer.zero_point.size() && !quantizer.scale.empty() &&
+          std::all_of(quantizer.scale.begin(), quantizer.scale.end(),
+                      [](float scale) { return scale > 0.0F && std::isfinite(scale); });
+      if (!usable) throw Bad(key + "." + name, "scales and zero points do not fit each other");
+      return quantizer;
+    } catch (const Json::exception& error) {
+      throw Bad(key + "." + name, error.what());
+    }
+  }
+
+  std::string path_;
+};
+
+}  // namespace
+
+std::string ConfigJson(const ConfigDocument& document) {
+  Json json = {{"format", kFormat},
+               {"model", document.model},
+               {"model_sha256", document.model_sha256},
+               {"placement", NameOf(document.placement)},
+               {"calibration", document.calibration},
+               {"seed", document.seed}};
+  if (!document.costs.empty()) {
+    Json& costs = json["costs"];
+    // Decimal texts become JSON numbers digit by digit.
+    for (const auto& [name, text] : document.costs) costs[name] = Json::parse(text);
+  }
+  if (document.predicted_loss_nats) json["predicted_loss_nats"] = *document.predicted_loss_nats;
+  if (document.lower_bound_nats) json["lower_bound_nats"] = *document.lower_bound_nats;
+  if (document.gap) json["gap"] = *document.gap;
+  if (document.measured) {
+    json["measured"] = {{"samples", document.measured->samples},
+                        {"correct", document.measured->correct},
+                        {"top1_percent", document.measured->top1_percent()},
+                        {"loss_nats", document.measured->loss_nats}};
+  }
+  json["layers"] = Json::array();
+  for (const ConfigLayer& layer : document.layers) {
+    Json item = {{"name", layer.name},
+                 {"op", layer.op},
+                 {"weight_bits", BitsJson(layer.choice.weight)},
+                 {"activation_bits", BitsJson(layer.choice.activation)}};
+    if (layer.quantizers.weight) {
+      item["weight_quantizer"] = QuantizerJson(*layer.quantizers.weight, false);
+    }
+    if (layer.quantizers.activation) {
+      item["activation_quantizer"] = QuantizerJson(*layer.quantizers.activation, true);
+    }
+    json["layers"].push_back(std::move(item));
+  }
+  return json.dump(1) + "\n";
+}
+
+ConfigDocument ReadConfigJson(const std::filesystem::path& path) {
+  return Reader(path.string()).Read();
+}
+
+BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph,
+                         const std::string& path) {
+  BitConfig config;
+  config.choices.resize(graph.layers().size());
+  std::vector<bool> given(graph.layers().size(), false);
+  for (const ConfigLayer& layer : document.layers) {
+    const auto index = graph.FindLayer(layer.name);
+    if (!index) {
+      std::vector<std::string> names;
+      for (const Layer& known : graph.layers()) names.push_back(known.id);
+      const std::string near = NearestName(layer.name, names);
+      throw Error(ErrorId::kConfigLayers, "the network has no layer '" + layer.name + "'")
+          .At({path})
+          .Hint(near.empty() ? "`bitsearch layers MODEL.onnx` lists its layers"
+                             : "did you mean '" + near + "'?");
+    }
+    config.choices[index->value] = layer.choice;
+    given[index->value] = true;
+  }
+  for (std::size_t l = 0; l < given.size(); ++l) {
+    if (!given[l]) {
+      throw Error(ErrorId::kConfigLayers,
+                  "layer '" + graph.layers()[l].id + "' of the network has no bits")
+          .At({path})
+          .Hint("every quantizable layer needs an entry; 32 leaves one in float");
+    }
+  }
+  return config;
+}
+
+std::vector<std::optional<AffineGrid>> StoredGrids(const ConfigDocument& document,
+                                                   const LayerGraph& graph) {
+  std::vector<std::optional<AffineGrid>> grids;
+  for (const ConfigLayer& layer : document.layers) {
+    const auto index = graph.FindLayer(layer.name);
+    if (!index || !layer.quantizers.activation || !layer.choice.activation.is_integer()) continue;
+    if (grids.empty()) grids.resize(graph.layers().size());
+    const int levels = 1 << layer.choice.activation.bits();
+    const bool is_signed = layer.quantizers.activation->symmetric;
+    grids[index->value] =
+        AffineGrid{layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
+                   is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+  }
+  return grids;
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,60 @@
+#pragma once
+// The configuration file, JSON `bitsearch/config/1`: what a search produces and deployment engineers
+// take away. Reading is strict and matches layers by name. Must not depend on LibTorch.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiments/torch_backend.h"
+#include "space/choices/bit_config.h"
+#include "space/choices/placement.h"
+#include "space/graph/layer_graph.h"
+
+namespace bitsearch {
+
+/// One layer of a configuration.
+struct ConfigLayer {
+  std::string name;
+  std::string op;
+  BitChoice choice;
+  LayerQuantizers quantizers;
+};
+
+/// Everything that the file says. Absent parts are left out of the file.
+struct ConfigDocument {
+  std::string model;  ///< File name without its folder.
+  std::string model_sha256;
+  Placement placement = Placement::kWeightsOnly;
+  std::vector<std::string> calibration;  ///< Steps, in order.
+  std::vector<ConfigLayer> layers;
+  /// Resource name (with unit) → decimal text, in the order of the tables.
+  std::vector<std::pair<std::string, std::string>> costs;
+  std::optional<double> predicted_loss_nats;
+  std::optional<double> lower_bound_nats;
+  std::optional<double> gap;
+  std::optional<Evaluation> measured;
+  std::uint64_t seed = 0;
+};
+
+/// The file's text.
+std::string ConfigJson(const ConfigDocument& document);
+
+/// Throws Error: kFileNotFound, kJsonSyntax (with line and column), kFormatVersion (another or a
+/// newer format), kConfigLayers (a layer without a name or bits, a name twice, bits that are none).
+ConfigDocument ReadConfigJson(const std::filesystem::path& path);
+
+/// The document's choices in the graph's layer order. Throws Error(kConfigLayers) if a layer of the
+/// graph is not in the document or the other way round; `path` stands in the message.
+BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph,
+                         const std::string& path);
+
+/// By layer of the graph, the stored input grids; empty if the document holds none.
+std::vector<std::optional<AffineGrid>> StoredGrids(const ConfigDocument& document,
+                                                   const LayerGraph& graph);
+
+}  // namespace bitsearch
