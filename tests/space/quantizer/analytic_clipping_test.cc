@@ -37,7 +37,7 @@ TEST(AnalyticClippingTest, TheErrorFormulaIsWhatQuantizingASampleCosts) {
     const std::vector<float> values = Sample(family, 400000);
     const TensorFit fit = FitTensor(values);
     EXPECT_EQ(fit.family, family);
-    for (const int bits : {3, 4, 6}) {
+    for (const int bits : {5, 6, 8}) {
       const double alpha = OptimalClipping(family, bits) * fit.spread;
       // The formula is for 2^bits cells with their middles as levels.
       const double step = 2 * alpha / std::exp2(bits);
