@@ -1,0 +1,124 @@
+#include "experiments/config_file.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "space/network/builtin.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ConfigFileTest : public testing::Test {
+ protected:
+  ConfigFileTest() {
+    path_ = fs::path(testing::TempDir()) /
+            (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".json");
+  }
+  ~ConfigFileTest() override { fs::remove(path_); }
+
+  void Write(const std::string& text) { std::ofstream(path_, std::ios::binary) << text; }
+
+  ErrorId ReadError() {
+    try {
+      ReadConfigJson(path_);
+    } catch (const Error& error) {
+      message_ = error.what();
+      return error.id();
+    }
+    return ErrorId::kInternal;
+  }
+
+  static ConfigDocument Sample(const LayerGraph& graph) {
+    ConfigDocument document;
+    document.model = "tiny.onnx";
+    document.model_sha256 = std::string(64, 'a');
+    document.placement = Placement::kLayerInputs;
+    document.calibration = {"bias_correction"};
+    document.costs = {{"size_bytes", "1234.5"}, {"latency_us", "900"}};
+    document.seed = 7;
+    int bits = 1;
+    for (const Layer& layer : graph.layers()) {
+      ConfigLayer entry{layer.id, layer.op, {NumberFormat::Integer(bits), NumberFormat::Integer(8)}, {}};
+      entry.quantizers.weight = TensorQuantizer{"per_channel", true, 0, 0, {0.1F, 0.25F}, {0, 0}};
+      entry.quantizers.activation = TensorQuantizer{"per_tensor", false, -0.5, 2.0, {0.01F}, {51}};
+      document.layers.push_back(entry);
+      bits = bits % 8 + 1;
+    }
+    document.layers[1].choice.weight = NumberFormat::Ternary();
+    document.layers[2].choice = {};
+    document.layers[2].quantizers = {};
+    return document;
+  }
+
+  fs::path path_;
+  std::string message_;
+};
+
+TEST_F(ConfigFileTest, WritingAndReadingGivesTheSameConfiguration) {
+  const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
+  const ConfigDocument before = Sample(graph);
+  Write(ConfigJson(before));
+  const ConfigDocument after = ReadConfigJson(path_);
+  EXPECT_EQ(after.model, before.model);
+  EXPECT_EQ(after.placement, before.placement);
+  EXPECT_EQ(after.calibration, before.calibration);
+  EXPECT_EQ(after.seed, 7U);
+  const BitConfig config = ConfigForGraph(after, graph, path_);
+  for (std::size_t l = 0; l < graph.layers().size(); ++l) {
+    EXPECT_EQ(config.choices[l], before.layers[l].choice) << l;
+  }
+  const auto grids = StoredGrids(after, graph);
+  ASSERT_EQ(grids.size(), graph.layers().size());
+  EXPECT_FALSE(grids[2].has_value());
+  EXPECT_EQ(grids[0]->zero_point, 51);
+  EXPECT_EQ(grids[0]->qmax, 255);
+}
+
+TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
+  Write("{\"format\": \"bitsearch/config/1\",\n  oops");
+  EXPECT_EQ(ReadError(), ErrorId::kJsonSyntax);
+  EXPECT_NE(message_.find(":2:"), std::string::npos) << message_;
+  Write(R"({"format": "bitsearch/config/9", "layers": []})");
+  EXPECT_EQ(ReadError(), ErrorId::kFormatVersion);
+  EXPECT_NE(message_.find("newer"), std::string::npos);
+  Write("[1, 2]");
+  EXPECT_EQ(ReadError(), ErrorId::kFormatVersion);
+  const auto with_layers = [&](const std::string& layers) {
+    Write(R"({"format": "bitsearch/config/1", "layers": )" + layers + "}");
+    return ReadError();
+  };
+  EXPECT_EQ(with_layers("3"), ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers("[3]"), ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers(R"([{"name": "a", "activation_bits": 8}])"), ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": -3, "activation_bits": 8}])"), ErrorId::kConfigLayers);
+  EXPECT_NE(message_.find("layers[0].weight_bits"), std::string::npos) << message_;
+  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": 3, "activation_bits": 8},
+                            {"name": "a", "weight_bits": 3, "activation_bits": 8}])"),
+            ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": 3, "activation_bits": 8,
+                             "activation_quantizer": {"granularity": "per_tensor"}}])"),
+            ErrorId::kConfigLayers);
+}
+
+TEST_F(ConfigFileTest, LayersMustBeExactlyThoseOfTheNetwork) {
+  const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
+  ConfigDocument document = Sample(graph);
+  document.layers.pop_back();
+  EXPECT_THROW(ConfigForGraph(document, graph, "c.json"), Error);
+  document = Sample(graph);
+  document.layers[0].name = "conv2";
+  try {
+    ConfigForGraph(document, graph, "c.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'conv1'"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace bitsearch
