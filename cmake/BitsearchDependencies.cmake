@@ -12,6 +12,7 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Protobuf REQUIRED)
 find_package(ONNX CONFIG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(SQLiteCpp REQUIRED)
 find_package(dnnl CONFIG REQUIRED)
 
 if(BITSEARCH_WITH_TORCH)

@@ -14,7 +14,7 @@
 namespace bitsearch {
 
 /// The resources a budget may limit, with the unit in the name, in the order tables print them:
-/// size_bytes, size_bits, mean_weight_bits, bops, latency_us, peak_memory_bytes.
+/// size_bytes, size_bits, mean_weight_bits, bops, latency_us.
 const std::vector<std::string>& BudgetResources();
 
 /// An upper limit of one resource, inclusive.

@@ -118,7 +118,7 @@ struct Experiment {
   ModelSection model;
   DataSection data;
   SpaceSection space;
-  /// `placement:`, `quantizer:` and `calibration:` (a list of CalibrationSteps()).
+  /// `space.placement:`, `quantizer:` and `calibration:` (a list of CalibrationSteps()).
   QuantizationSpec quantization;
   SensitivitySection sensitivity;
   CostSection costs;

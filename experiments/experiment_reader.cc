@@ -30,7 +30,7 @@ class Reader {
     experiment_.device = root_["device"].String("cpu");
     ReadModel(root_["model"]);
     ReadData(root_["data"]);
-    ReadPlacement(root_["placement"]);
+    ReadPlacement(root_["space"]["placement"]);
     ReadSpace(root_["space"]);
     ReadWeightQuantizer(root_["quantizer"]["weights"]);
     ReadActivationQuantizer(root_["quantizer"]["activations"]);
@@ -240,7 +240,7 @@ class Reader {
     if (weights_only && space.activation_bits != std::vector{NumberFormat::Float32()}) {
       node["activation_bits"].Fail(
           Error(ErrorId::kYamlConflict, "placement weights_only leaves activations float")
-              .Hint("set placement to layer_inputs, or remove activation_bits"));
+              .Hint("set space.placement to layer_inputs, or remove activation_bits"));
     }
     space.equal_bits = node["equal_bits"].Boolean(false);
     for (const auto& [glob, value] : node["pins"].Entries()) {
@@ -445,7 +445,10 @@ class Reader {
     const auto need = [](const YamlNode& parent, const std::string& key) {
       if (parent.is_map()) parent[key].Required();
     };
-    if (use_ == ExperimentUse::kTrain || has_train_) need(data, "train");
+    if (use_ == ExperimentUse::kTrain || has_train_) {
+      need(data, "train");
+      need(data, "validation");
+    }
     if (!for_run()) return;
     need(data, "search");
     need(data, "report");

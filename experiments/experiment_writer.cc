@@ -76,7 +76,6 @@ void WriteRange(Map& map, const RangeSpec& range) {
 }
 
 void WriteQuantization(YAML::Emitter& out, Map& root, const QuantizationSpec& quantization) {
-  root.Text("placement", std::string(NameOf(quantization.placement)));
   {
     const Map quantizer(out, "quantizer");
     {
@@ -100,8 +99,9 @@ void WriteQuantization(YAML::Emitter& out, Map& root, const QuantizationSpec& qu
                                : std::vector<std::string>{});
 }
 
-void WriteSpace(YAML::Emitter& out, const SpaceSection& space) {
+void WriteSpace(YAML::Emitter& out, const SpaceSection& space, Placement placement) {
   Map map(out, "space");
+  map.Text("placement", std::string(NameOf(placement)));
   map.Formats("weight_bits", space.weight_bits);
   map.Formats("activation_bits", space.activation_bits);
   map.Boolean("equal_bits", space.equal_bits);
@@ -182,7 +182,7 @@ std::string ExperimentText(const Experiment& experiment) {
       WriteSplit(out, "report", experiment.data.report);
     }
     WriteQuantization(out, root, experiment.quantization);
-    WriteSpace(out, experiment.space);
+    WriteSpace(out, experiment.space, experiment.quantization.placement);
     WriteSensitivityAndCosts(out, experiment);
     WriteBudgets(out, experiment.budgets);
     {

@@ -25,15 +25,16 @@ std::shared_ptr<TorchBackend> LoadTorchBackend(const std::filesystem::path& fold
     TorchBackend* backend = make == nullptr ? nullptr : make(kTorchBackendVersion);
     if (backend == nullptr) {
       throw Error(ErrorId::kTorchVersion, "does not fit this executable (wants version " +
-                                             std::to_string(kTorchBackendVersion) + ")")
+                                              std::to_string(kTorchBackendVersion) + ")")
           .At({place.string()})
           .Hint("build and install both together");
     }
     return std::shared_ptr<TorchBackend>(backend);
   }
   throw Error(ErrorId::kTorchMissing, "this needs LibTorch, and this build of bitsearch has none")
-      .Hint("build with -DBITSEARCH_WITH_TORCH=ON (module libbitsearch_torch.so beside the "
-            "executable)");
+      .Hint(
+          "build with -DBITSEARCH_WITH_TORCH=ON (module libbitsearch_torch.so beside the "
+          "executable)");
 }
 
 }  // namespace bitsearch

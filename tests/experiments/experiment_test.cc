@@ -21,8 +21,8 @@ data:
   calibration: {source: "cifar10:train.bin", samples: 512}
   search: {samples: 5000}
   report: {first: 5000, samples: 5000}
-placement: layer_inputs
 space:
+  placement: layer_inputs
   weight_bits: [2, 4, ternary, fp16]
   activation_bits: [8]
   pins:
@@ -91,7 +91,10 @@ TEST(ExperimentTest, ResolvedTextReadsBackTheSame) {
             ? kGood + extra + "search: {solver: auto, frontier: [latency_us]}\nseed: 17\n"
             : kGood + extra;
     const std::string with_train =
-        extra.starts_with("train") ? "data.train=idx:a,b" : "name=\"quoted: \\\"name\\\"\"";
+        extra.starts_with("train")
+            ? "data={train: \"idx:a,b\", validation: \"idx:c,d\", calibration: \"idx:a,b\", "
+              "search: \"idx:e,f\", report: \"idx:g,h\"}"
+            : "name=\"quoted: \\\"name\\\"\"";
     const Experiment x = ParseExperiment(source, "f/x.yaml", {with_train}, ExperimentUse::kRun);
     const std::string text = ExperimentText(x);
     const Experiment again = ParseExperiment(text, "elsewhere/y.yaml", {}, ExperimentUse::kRun);
@@ -118,12 +121,14 @@ TEST(ExperimentTest, OverridePathsAreRelativeToTheWorkingDirectory) {
 TEST(ExperimentTest, MissingSectionsDependOnTheUse) {
   EXPECT_THAT(IdsOf("seed: 1\n"), ElementsAre(ErrorId::kYamlMissingKey, ErrorId::kYamlMissingKey,
                                               ErrorId::kYamlMissingKey));  // model, data, budgets
-  EXPECT_THAT(IdsOf("model: {builtin: resnet20}\ndata: {train: \"idx:a,b\"}\n"
-                    "train: {output: a.onnx}\n",
-                    {}, ExperimentUse::kTrain),
-              IsEmpty());
   EXPECT_THAT(
-      IdsOf("model: {builtin: resnet20}\ndata: {train: \"idx:a,b\"}\n", {}, ExperimentUse::kTrain),
+      IdsOf("model: {builtin: resnet20}\ndata: {train: \"idx:a,b\", validation: \"idx:c,d\"}\n"
+            "train: {output: a.onnx}\n",
+            {}, ExperimentUse::kTrain),
+      IsEmpty());
+  EXPECT_THAT(
+      IdsOf("model: {builtin: resnet20}\ndata: {train: \"idx:a,b\", validation: \"idx:c,d\"}\n", {},
+            ExperimentUse::kTrain),
       ElementsAre(ErrorId::kYamlMissingKey));
 }
 
@@ -134,7 +139,7 @@ TEST(ExperimentTest, ContradictionsAreErrors) {
   EXPECT_THAT(with("model.builtin=resnet21"),
               ::testing::UnorderedElementsAre(ErrorId::kYamlConflict, ErrorId::kYamlConflict,
                                               ErrorId::kYamlChoice));
-  EXPECT_THAT(with("placement=weights_only"), ElementsAre(ErrorId::kYamlConflict));
+  EXPECT_THAT(with("space.placement=weights_only"), ElementsAre(ErrorId::kYamlConflict));
   EXPECT_THAT(with("space.weight_bits=[2, 2]"), ElementsAre(ErrorId::kYamlConflict));
   EXPECT_THAT(with("space.weight_bits=[17]"), ElementsAre(ErrorId::kBitsValue));
   EXPECT_THAT(with("space.weight_bits=[-3]"), ElementsAre(ErrorId::kBitsValue));
