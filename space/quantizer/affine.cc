@@ -4,20 +4,15 @@
 #include <bit>
 #include <cmath>
 
+#include "space/support/vector_clones.h"
+
 namespace bitsearch {
 namespace {
 
 // Below this a range counts as empty: scales must stay normal numbers.
 constexpr float kLeastExtent = 1e-12F;
 
-// Compiled for plain x86-64 and for AVX2 (chosen when the program starts): rounding is one
-// instruction there. nearbyint rounds half to even in the default mode.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define BITSEARCH_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define BITSEARCH_VECTOR_CLONES
-#endif
+// Rounding is one instruction from AVX on. nearbyint rounds half to even in the default mode.
 
 BITSEARCH_VECTOR_CLONES
 void FakeQuantizeKernel(const float* in, float* out, std::size_t count, float inverse_scale,
