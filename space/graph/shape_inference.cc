@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -172,11 +173,15 @@ Walks WalkTwice(const LayerGraph& graph, const SymbolicInputs& inputs) {
     if (!inputs.has_batch) return {first, first, true};
     return {std::move(first), walk(1, 1), true};
   }
+  std::set<std::string> complaints;
   for (const std::array<std::int64_t, 2>& extents : kExtentProbes) {
     try {
       return {walk(0, extents[0]), walk(1, extents[1]), false};
     } catch (const Error& error) {
       if (error.id() != ErrorId::kModelShape) throw;
+      complaints.insert(error.what());
+      // The same words for every size: it is not the guess that is wrong, but the network.
+      if (&extents == &kExtentProbes.back() && complaints.size() == 1) throw;
     }
   }
   return {walk(0, std::nullopt), walk(1, std::nullopt), false};

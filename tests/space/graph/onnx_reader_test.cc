@@ -6,17 +6,12 @@
 #include <filesystem>
 #include <numeric>
 
+#include "tests/space/graph/graph_testing.h"
+
 namespace bitsearch {
 namespace {
 
-std::filesystem::path SharedModel(const std::string& relative) {
-  return std::filesystem::path(BITSEARCH_SHARED_DATA) / "onnx" / relative;
-}
-
-#define SKIP_WITHOUT(path)                                   \
-  if (!std::filesystem::exists(path)) {                      \
-    GTEST_SKIP() << "test data absent: " << (path).string(); \
-  }
+using testing_graph::SharedModel;
 
 std::int64_t TotalParameters(const LayerGraph& graph) {
   std::int64_t sum = 0;
@@ -43,7 +38,7 @@ class ResNetFiles : public testing::TestWithParam<ResNetCase> {};
 
 TEST_P(ResNetFiles, HasTheKnownLayers) {
   const std::filesystem::path path = SharedModel(GetParam().file);
-  SKIP_WITHOUT(path);
+  BITSEARCH_SKIP_WITHOUT(path);
   const LayerGraph graph = ReadOnnx(path);
   EXPECT_EQ(graph.layers().size(), GetParam().layers);
   EXPECT_EQ(TotalParameters(graph), GetParam().parameters);
@@ -75,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(OcrModels, DetectorWithOpenSizes) {
   const std::filesystem::path path = SharedModel("ocr/ch_PP-OCRv4_det_infer.onnx");
-  SKIP_WITHOUT(path);
+  BITSEARCH_SKIP_WITHOUT(path);
   const LayerGraph graph = ReadOnnx(path);
   EXPECT_EQ(graph.layers().size(), 64U);  // 62 convolutions, 2 transposed ones.
   EXPECT_EQ(graph.tensor(graph.outputs()[0]).shape, (Shape{-1, 1, -1, -1}));
@@ -84,7 +79,7 @@ TEST(OcrModels, DetectorWithOpenSizes) {
 
 TEST(OcrModels, DetectorWithGivenSize) {
   const std::filesystem::path path = SharedModel("ocr/ch_PP-OCRv4_det_infer.onnx");
-  SKIP_WITHOUT(path);
+  BITSEARCH_SKIP_WITHOUT(path);
   const LayerGraph graph = ReadOnnx(path, {.input_shapes = {{"x", {-1, 3, 160, 160}}}});
   EXPECT_EQ(graph.tensor(graph.outputs()[0]).shape, (Shape{-1, 1, 160, 160}));
   for (const Layer& layer : graph.layers()) EXPECT_GT(layer.macs, 0) << layer.id;
@@ -92,7 +87,7 @@ TEST(OcrModels, DetectorWithGivenSize) {
 
 TEST(OcrModels, Classifier) {
   const std::filesystem::path path = SharedModel("ocr/ch_ppocr_mobile_v2.0_cls_infer.onnx");
-  SKIP_WITHOUT(path);
+  BITSEARCH_SKIP_WITHOUT(path);
   const LayerGraph graph = ReadOnnx(path, {.input_shapes = {{"x", {-1, 3, 48, 192}}}});
   EXPECT_EQ(graph.layers().size(), 54U);  // 53 convolutions and a MatMul.
   EXPECT_EQ(graph.tensor(graph.outputs()[0]).shape, (Shape{-1, 2}));
