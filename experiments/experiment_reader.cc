@@ -499,7 +499,11 @@ Experiment ReadFrom(const YamlFile& file, ExperimentUse use) {
 }  // namespace
 
 const std::vector<std::string>& SensitivityMethods() {
-  static const std::vector<std::string> names = {"kl", "loss", "hessian"};
+  // "kl" first: the default. The other names are those of the estimators' one interface.
+  static const std::vector<std::string> names = {
+      "kl",           "loss",   "hessian",    "perturbation", "hutchinson", "hutchpp", "xtrace",
+      "gauss-newton", "fisher", "eigenvalue", "second-order", "output-mse",
+      "hutchinson-joint", "gauss-newton-sampled"};
   return names;
 }
 

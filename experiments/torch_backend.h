@@ -37,8 +37,11 @@ struct CalibrationRequest {
 
 /// What a sensitivity is measured by; see `sensitivity:` of an experiment.
 struct SensitivityRequest {
-  std::string method = "kl";  ///< One of SensitivityMethods().
+  std::string method = "kl";  ///< One of SensitivityMethodNames(); see SensitivityPlan.
   std::int64_t probes = 64;
+  double relative_error = 0.0;
+  double time_limit_s = 0.0;
+  std::int64_t batch_size = 128;
   std::string score = "half";
   /// By layer, the candidates.
   std::vector<std::vector<BitChoice>> choices;
@@ -46,6 +49,8 @@ struct SensitivityRequest {
   /// newly finished one. Keys and texts are the backend's own.
   std::function<std::optional<std::string>(const std::string& key)> known;
   std::function<void(const std::string& key, const std::string& text)> record;
+  /// Receives the traces as CSV (TraceCsv) from methods that have some. May be empty.
+  std::function<void(const std::string& csv)> traces;
 };
 
 /// How one tensor of a layer is quantized, for the configuration file.
@@ -102,7 +107,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 1;
+inline constexpr int kTorchBackendVersion = 2;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

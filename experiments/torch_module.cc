@@ -1,11 +1,10 @@
 // The LibTorch module: hands the pipeline's requests to the rooms that run networks. Includes their
 // torch-free headers only, so it compiles quickly.
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "experiments/torch_backend.h"
-#include "sensitivity/perturbation.h"
+#include "sensitivity/measure.h"
 #include "space/network/run.h"
 #include "space/quantizer/quantized_network.h"
 #include "space/support/error.h"
@@ -23,27 +22,6 @@ const char* NameOf(Granularity granularity) {
       return "per_group";
   }
   return "?";
-}
-
-nlohmann::json ToJson(const PerturbationRow& row) {
-  const auto estimate = [](const Estimate& e) { return nlohmann::json{e.value, e.standard_error}; };
-  return {{"kl", estimate(row.kl_nats)},
-          {"loss", estimate(row.loss_increase_nats)},
-          {"mse", estimate(row.output_mse)}};
-}
-
-PerturbationRow RowFromJson(const std::string& text, LayerIndex layer, const BitChoice& choice) {
-  const nlohmann::json json = nlohmann::json::parse(text);
-  const auto estimate = [&](const char* key) {
-    return Estimate{json.at(key).at(0).get<double>(), json.at(key).at(1).get<double>()};
-  };
-  PerturbationRow row;
-  row.layer = layer;
-  row.choice = choice;
-  row.kl_nats = estimate("kl");
-  row.loss_increase_nats = estimate("loss");
-  row.output_mse = estimate("mse");
-  return row;
 }
 
 class Session : public QuantizationSession {
@@ -65,39 +43,28 @@ class Session : public QuantizationSession {
 
   SensitivityReport MeasureSensitivity(const Dataset& data, const SensitivityRequest& request,
                                        const RunContext& context) override {
-    PerturbationOptions options;
-    const auto key = [this](LayerIndex layer, const BitChoice& choice) {
-      return graph().layer(layer).id + "|" + choice.ToString();
-    };
-    if (request.known) {
-      options.known = [&](LayerIndex layer,
-                          const BitChoice& choice) -> std::optional<PerturbationRow> {
-        const auto text = request.known(key(layer, choice));
-        if (!text) return std::nullopt;
-        return RowFromJson(*text, layer, choice);
-      };
+    SensitivityPlan plan;
+    plan.method = request.method;
+    plan.choices = request.choices;
+    plan.batch_size = request.batch_size;
+    plan.probes = request.probes;
+    plan.relative_error = request.relative_error;
+    plan.time_limit_s = request.time_limit_s;
+    plan.score = request.score == "hawq" ? CurvatureScore::kHawq : CurvatureScore::kHalf;
+    plan.known = request.known;
+    plan.record = request.record;
+    MeasuredSensitivity measured = bitsearch::MeasureSensitivity(network_, data, plan, context);
+    if (request.traces && !measured.traces.empty()) {
+      std::vector<std::string> names;
+      for (const Layer& layer : graph().layers()) names.push_back(layer.id);
+      // The file has no column for the tensor: it holds the weights'.
+      std::vector<TraceEstimate> weights;
+      for (const TraceEstimate& trace : measured.traces) {
+        if (trace.of == CurvatureOf::kWeight) weights.push_back(trace);
+      }
+      request.traces(TraceCsv(weights, names, measured.report.notes));
     }
-    if (request.record) {
-      options.record = [&](const PerturbationRow& row) {
-        request.record(key(row.layer, row.choice), ToJson(row).dump());
-      };
-    }
-    const std::vector<PerturbationRow> rows =
-        MeasurePerturbations(network_, data, request.choices, options, context);
-    SensitivityReport report;
-    report.notes = {{"method", request.method},
-                    {"samples", std::to_string(data.size())},
-                    {"unit", "nats"},
-                    {"layers", "one quantized at a time, the others float"},
-                    {"folding", "batch normalisation folded before quantization"},
-                    {"bias_correction", network_.spec().bias_correction ? "yes" : "no"}};
-    for (const Layer& layer : graph().layers()) report.layers.push_back({layer.id, {}});
-    for (const PerturbationRow& row : rows) {
-      const Estimate& value = request.method == "loss" ? row.loss_increase_nats : row.kl_nats;
-      report.layers[row.layer.value].choices.push_back(
-          {row.choice, value.value, value.standard_error});
-    }
-    return report;
+    return std::move(measured.report);
   }
 
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
