@@ -4,6 +4,7 @@
 #include "experiments/command_line/check_command.h"
 #include "experiments/command_line/evaluate_command.h"
 #include "experiments/command_line/layers_command.h"
+#include "experiments/command_line/sensitivity_command.h"
 #include "experiments/command_line/train_command.h"
 
 namespace bitsearch {
@@ -13,6 +14,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddLayersCommand(app, context);
   AddTrainCommand(app, context);
   AddEvaluateCommand(app, context);
+  AddSensitivityCommand(app, context);
 }
 
 }  // namespace bitsearch

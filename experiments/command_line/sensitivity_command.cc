@@ -1,0 +1,183 @@
+// The sensitivity command: loads model and data, asks the LibTorch module, writes the CSV files.
+#include "experiments/command_line/sensitivity_command.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiments/command_line/data_options.h"
+#include "experiments/command_line/option_checks.h"
+#include "experiments/torch_backend.h"
+#include "sensitivity/measure.h"
+#include "sensitivity/sensitivity_report.h"
+#include "space/graph/onnx_reader.h"
+#include "space/graph/rewrites.h"
+#include "space/support/error.h"
+#include "space/support/files.h"
+
+namespace bitsearch {
+namespace {
+
+struct SensitivityOptions {
+  std::string model;
+  std::string data;
+  NormalisationOptions normalisation;
+  std::int64_t samples = 512;
+  std::string method = "perturbation";
+  std::int64_t probes = 64;
+  double relative_error = 0.0;
+  double time_limit_s = 0.0;
+  std::int64_t batch_size = 128;
+  std::string score = "half";
+  std::string weight_bits = "2,3,4,5,6,8";
+  std::string activation_bits = "fp32";
+  std::string calibration;
+  std::int64_t calibration_samples = 512;
+  bool no_bias_correction = false;
+  std::uint64_t seed = 0;
+  std::string device = "cpu";
+  std::string out;
+  std::string trace_out;
+};
+
+std::vector<NumberFormat> FormatsOf(const std::string& text, const char* option) {
+  std::vector<NumberFormat> formats;
+  std::istringstream stream(text);
+  std::string word;
+  while (std::getline(stream, word, ',')) {
+    const auto format = NumberFormat::Parse(word);
+    if (!format || format->bits() == 0) {
+      throw Error(ErrorId::kUsage, "'" + word + "' is no number format")
+          .Key(option)
+          .Hint("use 1 to 16, ternary, fp16, bf16 or fp32, with commas between");
+    }
+    formats.push_back(*format);
+  }
+  if (formats.empty()) throw Error(ErrorId::kUsage, "no number format").Key(option);
+  return formats;
+}
+
+ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
+  const auto weights = FormatsOf(options.weight_bits, "--weight-bits");
+  const auto activations = FormatsOf(options.activation_bits, "--activation-bits");
+  CalibrationRequest calibration;
+  calibration.graph = FoldBatchNorm(ReadOnnx(options.model));
+  calibration.device = options.device;
+  calibration.spec.bias_correction = !options.no_bias_correction;
+  bool quantizes_activations = false;
+  for (const NumberFormat format : activations) {
+    quantizes_activations = quantizes_activations || format != NumberFormat::Float32();
+  }
+  calibration.spec.placement =
+      quantizes_activations ? Placement::kLayerInputs : Placement::kWeightsOnly;
+  const Dataset data = LoadData(options.data, options.normalisation, options.samples);
+  std::optional<Dataset> calibration_data;
+  if (!options.calibration.empty()) {
+    calibration_data =
+        LoadData(options.calibration, options.normalisation, options.calibration_samples);
+  }
+  calibration.calibration = calibration_data ? &*calibration_data : &data;
+  SensitivityRequest request;
+  request.method = options.method;
+  request.probes = options.probes;
+  request.relative_error = options.relative_error;
+  request.time_limit_s = options.time_limit_s;
+  request.batch_size = options.batch_size;
+  request.score = options.score;
+  std::vector<BitChoice> choices;
+  for (const NumberFormat weight : weights) {
+    for (const NumberFormat activation : activations) choices.push_back({weight, activation});
+  }
+  request.choices.assign(calibration.graph.layers().size(), choices);
+  std::string traces;
+  request.traces = [&](const std::string& csv) { traces = csv; };
+  RunContext run = context.run;
+  run.root_seed = options.seed;
+  const auto session = LoadTorchBackend(context.executable_folder)->Calibrate(calibration, run);
+  SensitivityReport report = session->MeasureSensitivity(data, request, run);
+  report.notes.emplace_back("data", options.data);
+  report.notes.emplace_back("calibration",
+                            options.calibration.empty() ? "the same data" : options.calibration);
+  if (!options.trace_out.empty()) {
+    if (traces.empty()) {
+      throw Error(ErrorId::kUsage, "method '" + options.method + "' has no traces")
+          .Key("--trace-out")
+          .Hint("leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or "
+                "eigenvalue");
+    }
+    WriteFileAtomically(options.trace_out, traces);
+  }
+  const std::string csv = SensitivityCsv(report);
+  if (options.out.empty()) {
+    context.out << csv;
+  } else {
+    WriteFileAtomically(options.out, csv);
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
+  const auto options = std::make_shared<SensitivityOptions>();
+  CLI::App* command = app.add_subcommand(
+      "sensitivity", "Estimate what each layer's bits cost in loss, with standard errors");
+  command->add_option("MODEL.onnx", options->model, "The float network")->required();
+  command
+      ->add_option("--data", options->data,
+                   "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS")
+      ->required();
+  AddNormalisationOptions(*command, options->normalisation);
+  command->add_option("--samples", options->samples, "Use the first N records")
+      ->check(IntegerText(1, std::int64_t{1} << 40))
+      ->capture_default_str();
+  command->add_option("--method", options->method)
+      ->check(CLI::IsMember(SensitivityMethodNames()))
+      ->capture_default_str();
+  command
+      ->add_option("--probes", options->probes,
+                   "Random vectors per batch; Hessian products of a sketch; most iterations")
+      ->check(IntegerText(1, 1 << 24))
+      ->capture_default_str();
+  command
+      ->add_option("--relative-error", options->relative_error,
+                   "Go on until every layer's trace is known this well (0: no more than --probes)")
+      ->check(NumberText(0.0, 1.0));
+  command->add_option("--time-limit", options->time_limit_s, "Seconds for more probes; 0: none")
+      ->check(NumberText(0.0));
+  command->add_option("--batch-size", options->batch_size)
+      ->check(IntegerText(1, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--score", options->score,
+                   "half: 1/2 * mean trace * error, in nats; hawq: without the half")
+      ->check(CLI::IsMember({"half", "hawq"}))
+      ->capture_default_str();
+  command->add_option("--weight-bits", options->weight_bits)->capture_default_str();
+  command
+      ->add_option("--activation-bits", options->activation_bits,
+                   "Other than fp32: inputs of layers are quantized too")
+      ->capture_default_str();
+  command->add_option("--calibration", options->calibration,
+                      "Data for activation ranges and bias correction (default: --data)");
+  command->add_option("--calibration-samples", options->calibration_samples)
+      ->check(IntegerText(1, 1 << 24))
+      ->capture_default_str();
+  command->add_flag("--no-bias-correction", options->no_bias_correction);
+  command->add_option("--seed", options->seed)->capture_default_str();
+  command->add_option("--device", options->device, "cpu, cuda or cuda:N")->capture_default_str();
+  command->add_option("--out", options->out, "The CSV to write (default: standard output)");
+  command->add_option("--trace-out", options->trace_out,
+                      "layer,parameters,trace,standard_error,probes");
+  command->callback([options, &context] {
+    context.action = [options, &context] { return Measure(*options, context); };
+  });
+}
+
+}  // namespace bitsearch
