@@ -1,4 +1,4 @@
-// The check command: reads an experiment and says what is wrong with it. Computes nothing.
+// The check command: everything that is wrong with an experiment's file. Computes nothing.
 #include "experiments/command_line/check_command.h"
 
 #include <memory>
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "space/support/yaml_reader.h"
+#include "experiments/experiment.h"
 
 namespace bitsearch {
 namespace {
@@ -17,8 +17,7 @@ struct CheckOptions {
 };
 
 ExitCode Check(const CheckOptions& options, CommandContext& context) {
-  const YamlFile file = YamlFile::Read(options.file, options.overrides);
-  file.Finish();
+  ReadExperiment(options.file, options.overrides, ExperimentUse::kCheck);
   context.out << options.file << ": no errors\n";
   return ExitCode::kDone;
 }
@@ -28,9 +27,9 @@ ExitCode Check(const CheckOptions& options, CommandContext& context) {
 void AddCheckCommand(CLI::App& app, CommandContext& context) {
   const auto options = std::make_shared<CheckOptions>();
   CLI::App* command = app.add_subcommand(
-      "check", "Report every error of an experiment, and whether its budget is feasible");
+      "check", "Report every error of an experiment's file, all at once");
   command->add_option("FILE.yaml", options->file, "The experiment")->required();
-  command->add_option("--set", options->overrides, "Override one key: --set search.solver=exact")
+  command->add_option("--set", options->overrides, "Override one key: --set search.solver=auto")
       ->expected(1)
       ->take_all();
   command->callback([options, &context] {
