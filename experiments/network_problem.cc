@@ -1,0 +1,421 @@
+// Candidates, resources, ties and limits of a network. Computes no losses.
+#include "experiments/network_problem.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "search/solver.h"
+#include "space/graph/onnx_reader.h"
+#include "space/graph/rewrites.h"
+#include "space/graph/ties.h"
+#include "space/hardware/costs.h"
+#include "space/hardware/latency_csv.h"
+#include "space/hardware/layer_edges.h"
+#include "space/hardware/layer_signature.h"
+#include "space/support/error.h"
+#include "space/support/files.h"
+
+namespace bitsearch {
+namespace {
+
+constexpr int kLatencyDecimals = 3;  // nanoseconds, in µs
+constexpr std::int64_t kBitsPerByte = 8;
+
+LayerKey KeyOf(const LayerGraph& graph, const Layer& layer) {
+  return {layer.id, SignatureOf(graph, layer).ToString()};
+}
+
+TieRules RulesOf(Placement placement) {
+  TieRules rules;
+  rules.activations = placement != Placement::kWeightsOnly;
+  rules.joins = placement == Placement::kRuntime || placement == Placement::kInteger;
+  return rules;
+}
+
+/// Σ parameters · bits of each layer and choice, each shared weight once.
+std::vector<std::vector<std::int64_t>> ParameterBits(
+    const LayerGraph& graph, const std::vector<std::vector<BitChoice>>& choices) {
+  const std::vector<bool> carries = CarriesWeight(graph);
+  std::vector<std::vector<std::int64_t>> bits;
+  for (std::size_t l = 0; l < choices.size(); ++l) {
+    bits.emplace_back();
+    for (const BitChoice& choice : choices[l]) {
+      bits.back().push_back(carries[l] ? graph.layers()[l].parameter_count * choice.weight.bits()
+                                       : 0);
+    }
+  }
+  return bits;
+}
+
+void AddResource(NamedProblem* named, std::string name, int decimals,
+                 std::vector<std::vector<std::int64_t>> cost, std::int64_t fixed = 0) {
+  Resource resource;
+  resource.name = std::move(name);
+  resource.cost = std::move(cost);
+  resource.fixed = fixed;
+  named->problem.resources.push_back(std::move(resource));
+  named->decimals.push_back(decimals);
+}
+
+void AddLatency(NetworkProblem* network) {
+  const LatencyTable& table = *network->latency;
+  NamedProblem& named = network->named;
+  const std::vector<Layer>& layers = network->graph.layers();
+  std::vector<std::vector<std::int64_t>> cost;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const LayerKey key = KeyOf(network->graph, layers[l]);
+    cost.emplace_back();
+    for (const BitChoice& choice : named.choices[l]) {
+      cost.back().push_back(table.Require(key, choice, network->missing).entry.latency_ns);
+    }
+  }
+  const ResourceIndex resource(named.problem.resources.size());
+  AddResource(&named, "latency_us", kLatencyDecimals, std::move(cost), table.fixed_ns());
+  for (const LayerEdge& edge : LayerEdges(network->graph)) {
+    if (!edge.pays) continue;
+    const std::vector<BitChoice>& from = named.choices[edge.producer.value];
+    const std::vector<BitChoice>& to = named.choices[edge.consumer.value];
+    std::vector<std::int64_t> times;
+    for (const BitChoice& a : from) {
+      for (const BitChoice& b : to) {
+        times.push_back(
+            table
+                .RequireTransition({layers[edge.producer.value].id, layers[edge.consumer.value].id,
+                                    a.activation, b.activation})
+                .latency_ns);
+      }
+    }
+    if (std::all_of(times.begin(), times.end(), [](std::int64_t t) { return t == 0; })) continue;
+    named.problem.pairs.push_back({edge.producer, edge.consumer, {}, {{resource, times}}});
+  }
+}
+
+/// Labels by which tied layers agree: the position of the tied format among those that occur.
+void AddTies(NetworkProblem* network, Placement placement) {
+  NamedProblem& named = network->named;
+  for (const TieGroup& group : InferTies(network->graph, RulesOf(placement))) {
+    for (const bool weights : {true, false}) {
+      if (weights && group.kind == TieKind::kActivation) continue;
+      if (!weights && group.kind == TieKind::kWeight) continue;
+      std::map<NumberFormat, int> label_of;
+      Tie tie;
+      tie.name = group.name;
+      tie.layers = group.layers;
+      for (const LayerIndex layer : group.layers) {
+        tie.label.emplace_back();
+        for (const BitChoice& choice : named.choices[layer.value]) {
+          const NumberFormat format = weights ? choice.weight : choice.activation;
+          tie.label.back().push_back(
+              label_of.try_emplace(format, static_cast<int>(label_of.size())).first->second);
+        }
+      }
+      // One format everywhere ties nothing.
+      if (label_of.size() > 1) named.problem.ties.push_back(std::move(tie));
+    }
+  }
+}
+
+/// The resource that a budget's name stands for, and how many of its units the budget's unit is.
+struct BudgetUnit {
+  std::string resource;
+  std::int64_t factor = 1;
+};
+
+BudgetUnit UnitOf(const NetworkProblem& network, const std::string& name) {
+  if (name == "size_bytes") return {"size_bits", kBitsPerByte};
+  if (name != "mean_weight_bits") return {name, 1};
+  const std::vector<bool> carries = CarriesWeight(network.graph);
+  std::int64_t parameters = 0;
+  for (std::size_t l = 0; l < carries.size(); ++l) {
+    if (carries[l]) parameters += network.graph.layers()[l].parameter_count;
+  }
+  return {"parameter_bits", parameters};
+}
+
+std::int64_t LimitInUnits(const NetworkProblem& network, const NamedProblem& named,
+                          const BudgetLimit& limit) {
+  const BudgetUnit unit = UnitOf(network, limit.resource);
+  const Decimal number = ParseDecimal(limit.number, {});
+  if (!limit.relative()) {
+    const int decimals = named.decimals[named.FindResource(unit.resource).value];
+    std::int64_t grid = unit.factor;
+    for (int i = 0; i < decimals; ++i) grid *= 10;
+    return ScaleDown(number, grid);
+  }
+  const BitConfig baseline =
+      BitConfig::Uniform(network.graph.layers().size(), *ParseBaseline(limit.baseline));
+  const auto cost = network.Cost(unit.resource, baseline);
+  if (!cost.has_value()) {
+    throw Error(ErrorId::kLatencyMissing,
+                fmt::format("the table has no time for every layer at {}", limit.baseline))
+        .At({network.latency->source_name, 0, 0})
+        .Key(limit.resource)
+        .Hint("add those rows, or write the limit as a number");
+  }
+  return ScaleDown(number, *cost);
+}
+
+}  // namespace
+
+bool GlobMatches(const std::string& glob, const std::string& name) {
+  return ::fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+}
+
+std::optional<std::int64_t> NetworkProblem::Cost(const std::string& resource,
+                                                 const BitConfig& config) const {
+  if (resource == "size_bits") return TotalSizeBits(graph, config, storage);
+  if (resource == "bops") return TotalBops(graph, config);
+  const std::vector<Layer>& layers = graph.layers();
+  if (resource == "parameter_bits") {
+    const std::vector<bool> carries = CarriesWeight(graph);
+    std::int64_t bits = 0;
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      if (carries[l]) bits += layers[l].parameter_count * config.choices[l].weight.bits();
+    }
+    return bits;
+  }
+  if (resource != "latency_us" || !latency.has_value()) return std::nullopt;
+  std::int64_t total_ns = latency->fixed_ns();
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const auto found = latency->Lookup(KeyOf(graph, layers[l]), config.choices[l], missing);
+    if (!found.has_value()) return std::nullopt;
+    total_ns += found->entry.latency_ns;
+  }
+  for (const LayerEdge& edge : LayerEdges(graph)) {
+    if (!edge.pays) continue;
+    try {
+      total_ns +=
+          latency
+              ->RequireTransition({layers[edge.producer.value].id, layers[edge.consumer.value].id,
+                                   config.choices[edge.producer.value].activation,
+                                   config.choices[edge.consumer.value].activation})
+              .latency_ns;
+    } catch (const Error&) {
+      return std::nullopt;  // the table does not know this change of formats
+    }
+  }
+  return total_ns;
+}
+
+std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
+                                               const LayerGraph& graph) {
+  const SpaceSection& space = experiment.space;
+  std::vector<std::string> names;
+  for (const Layer& layer : graph.layers()) names.push_back(layer.id);
+  for (const Pin& pin : space.pins) {
+    const bool matches = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return GlobMatches(pin.glob, name);
+    });
+    if (matches) continue;
+    const std::string nearest = NearestName(pin.glob, names);
+    throw Error(ErrorId::kPinUnmatched, "the pin matches no layer")
+        .At({experiment.model.file.string(), 0, 0})
+        .Key(fmt::format("space.pins.\"{}\"", pin.glob))
+        .Hint(nearest.empty() ? "bitsearch layers lists the names"
+                              : fmt::format("did you mean \"{}\"?", nearest));
+  }
+  std::vector<std::vector<BitChoice>> candidates;
+  for (const Layer& layer : graph.layers()) {
+    std::vector<NumberFormat> weights = space.weight_bits;
+    std::vector<NumberFormat> activations = space.activation_bits;
+    bool pinned = false;
+    for (const Pin& pin : space.pins) {  // a later pin wins
+      if (!GlobMatches(pin.glob, layer.id)) continue;
+      pinned = true;
+      if (pin.weight.has_value()) weights = {*pin.weight};
+      if (pin.activation.has_value()) activations = {*pin.activation};
+    }
+    if (!layer.weight.has_value()) weights = {NumberFormat::Float32()};
+    candidates.emplace_back();
+    for (const NumberFormat weight : weights) {
+      for (const NumberFormat activation : activations) {
+        const bool equal = !space.equal_bits || pinned || !layer.weight || weight == activation;
+        if (equal) candidates.back().push_back({weight, activation});
+      }
+    }
+    if (candidates.back().empty()) {
+      throw Error(ErrorId::kYamlConflict,
+                  "no format is in both weight_bits and activation_bits, and equal_bits is set")
+          .Key("space.equal_bits")
+          .Hint("name common formats, or set equal_bits: false");
+    }
+  }
+  return candidates;
+}
+
+NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
+  NetworkProblem network;
+  network.graph = ReadOnnx(experiment.model.file);
+  if (experiment.model.fold_batch_norm) network.graph = FoldBatchNorm(network.graph);
+  if (network.graph.layers().empty()) {
+    throw Error(ErrorId::kModelGraph, "the network has no layer that can be quantized")
+        .At({experiment.model.file.string(), 0, 0})
+        .Hint("Conv, ConvTranspose, Gemm and MatMul with constant weights are");
+  }
+  const WeightQuantizerSpec& weight = experiment.quantization.weight;
+  network.storage = {weight.granularity, weight.group_size, !weight.symmetric};
+  network.missing = experiment.costs.missing;
+  NamedProblem& named = network.named;
+  for (const Layer& layer : network.graph.layers()) named.layers.push_back(layer.id);
+  named.choices = Candidates(experiment, network.graph);
+  for (const auto& choices : named.choices) named.problem.loss.emplace_back(choices.size(), 0.0);
+  AddResource(&named, "size_bits", 0,
+              SizeBitsOfChoices(network.graph, named.choices, network.storage));
+  AddResource(&named, "parameter_bits", 0, ParameterBits(network.graph, named.choices));
+  AddResource(&named, "bops", 0, BopsOfChoices(network.graph, named.choices));
+  if (!experiment.costs.latency_file.empty()) {
+    network.latency = ReadLatencyCsv(experiment.costs.latency_file.string());
+    if (!experiment.costs.transitions_file.empty()) {
+      ReadTransitionsCsv(experiment.costs.transitions_file.string(), &*network.latency);
+    }
+    AddLatency(&network);
+  }
+  AddTies(&network, experiment.quantization.placement);
+  named.problem.Validate();
+  return network;
+}
+
+NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
+                        const std::string& source) {
+  named.standard_error.clear();
+  std::vector<std::string> known;
+  for (const LayerSensitivity& layer : report.layers) known.push_back(layer.layer);
+  bool any_error = false;
+  for (std::size_t l = 0; l < named.layers.size(); ++l) {
+    const auto missing = [&](ErrorId id, const std::string& what) {
+      const std::string nearest = NearestName(named.layers[l], known);
+      return Error(id, what)
+          .At({source, 0, 0})
+          .Key(named.layers[l])
+          .Hint(nearest.empty() || nearest == named.layers[l]
+                    ? "add the rows, or narrow space.weight_bits and space.activation_bits"
+                    : fmt::format("the file has a layer \"{}\"", nearest));
+    };
+    const auto index = report.FindLayer(named.layers[l]);
+    if (!index.has_value()) throw missing(ErrorId::kLayerUnknown, "the layer has no sensitivities");
+    named.standard_error.emplace_back();
+    for (std::size_t c = 0; c < named.choices[l].size(); ++c) {
+      const std::vector<ChoiceSensitivity>& rows = report.layers[*index].choices;
+      const auto row = std::find_if(rows.begin(), rows.end(), [&](const ChoiceSensitivity& r) {
+        return r.choice == named.choices[l][c];
+      });
+      if (row == rows.end()) {
+        throw missing(ErrorId::kCostMissing,
+                      fmt::format("no sensitivity for {}", named.choices[l][c].ToString()));
+      }
+      named.problem.loss[l][c] = row->loss_increase;
+      named.standard_error.back().push_back(row->standard_error.value_or(0.0));
+      any_error = any_error || row->standard_error.has_value();
+    }
+  }
+  if (!any_error) named.standard_error.clear();
+  return named;
+}
+
+NamedProblem WithBudget(const NetworkProblem& network, NamedProblem named, const Budget& budget) {
+  for (const BudgetLimit& limit : budget.limits) {
+    const ResourceIndex index = named.FindResource(UnitOf(network, limit.resource).resource);
+    std::optional<std::int64_t>& value = named.problem.resources[index.value].limit;
+    const std::int64_t units = LimitInUnits(network, named, limit);
+    value = value.has_value() ? std::min(*value, units) : units;
+  }
+  return named;
+}
+
+void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context) {
+  NamedProblem probe = named;
+  for (auto& losses : probe.problem.loss) std::fill(losses.begin(), losses.end(), 0.0);
+  const Solution solution = MakeSolver("auto")->Solve(probe.problem, SolverOptions{}, context);
+  if (solution.status == SolveStatus::kInterrupted) context.ThrowIfStopped();
+  if (solution.has_choice()) return;
+  std::string what = "no configuration is within the budget";
+  for (const LimitConflict& conflict : solution.conflicts) {
+    const Resource& resource = probe.problem.resources[conflict.resource.value];
+    what += fmt::format("; {}: the limit is {}, the least possible {}", resource.name,
+                        probe.ValueText(conflict.resource, *resource.limit),
+                        probe.ValueText(conflict.resource, conflict.least_feasible));
+  }
+  throw Error(ErrorId::kBudgetInfeasible, what)
+      .Key(fmt::format("budgets (\"{}\")", budget.name))
+      .Hint("raise the limit, or allow fewer bits in space.weight_bits or space.activation_bits");
+}
+
+BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice) {
+  BitConfig config;
+  for (std::size_t l = 0; l < choice.size(); ++l) {
+    config.choices.push_back(named.choices[l][choice[l].value]);
+  }
+  return config;
+}
+
+std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network) {
+  const NamedProblem& named = network.named;
+  const std::vector<Layer>& layers = network.graph.layers();
+  std::string layer_text = "layer,op,parameters,bias_elements,macs,output_channels\n";
+  for (const Layer& layer : layers) {
+    layer_text +=
+        fmt::format("{},{},{},{},{},{}\n", CsvCell(layer.id), layer.op, layer.parameter_count,
+                    layer.bias_count, layer.macs, layer.output_channels);
+  }
+  const auto columns = [&](const std::vector<std::string>& resources, const std::string& head) {
+    std::string text = head + "layer,weight_bits,activation_bits";
+    for (const std::string& name : resources) text += "," + name;
+    text += "\n";
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      for (std::size_t c = 0; c < named.choices[l].size(); ++c) {
+        const BitChoice& choice = named.choices[l][c];
+        text += fmt::format("{},{},{}", CsvCell(named.layers[l]), choice.weight.ToString(),
+                            choice.activation.ToString());
+        for (const std::string& name : resources) {
+          const ResourceIndex r = named.FindResource(name);
+          text += "," + named.ValueText(r, named.problem.resources[r.value].cost[l][c]);
+        }
+        text += "\n";
+      }
+    }
+    return text;
+  };
+  std::vector<std::pair<std::string, std::string>> files = {
+      {"layers.csv", layer_text},
+      {"costs.csv", columns({"size_bits", "parameter_bits", "bops"}, "")}};
+  if (network.latency.has_value()) {
+    const std::string fixed =
+        fmt::format("# fixed_latency_us: {}\n", MicrosecondsText(network.latency->fixed_ns()));
+    files.emplace_back("latency.csv", columns({"latency_us"}, fixed));
+  }
+  std::string ties;
+  for (const Tie& tie : named.problem.ties) {
+    const std::string what = tie.name.starts_with("weight:") ? "weight" : "activation";
+    for (const LayerIndex layer : tie.layers) {
+      ties +=
+          fmt::format("{},{},{}\n", CsvCell(tie.name), CsvCell(named.layers[layer.value]), what);
+    }
+  }
+  if (!ties.empty()) files.emplace_back("ties.csv", "group,layer,what\n" + ties);
+  std::string transitions;
+  for (const PairTerm& pair : named.problem.pairs) {
+    const std::vector<BitChoice>& from = named.choices[pair.first.value];
+    const std::vector<BitChoice>& to = named.choices[pair.second.value];
+    std::set<std::pair<NumberFormat, NumberFormat>> written;
+    for (std::size_t i = 0; i < from.size() * to.size(); ++i) {
+      const NumberFormat a = from[i / to.size()].activation;
+      const NumberFormat b = to[i % to.size()].activation;
+      if (!written.emplace(a, b).second) continue;
+      transitions += fmt::format("{},{},{},{},{}\n", CsvCell(named.layers[pair.first.value]),
+                                 CsvCell(named.layers[pair.second.value]), a.ToString(),
+                                 b.ToString(), MicrosecondsText(pair.cost[0].second[i]));
+    }
+  }
+  if (!transitions.empty()) {
+    files.emplace_back("transitions.csv",
+                       "producer,consumer,from_bits,to_bits,latency_us\n" + transitions);
+  }
+  return files;
+}
+
+}  // namespace bitsearch

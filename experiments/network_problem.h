@@ -1,0 +1,70 @@
+#pragma once
+// From a network and an experiment to an AssignmentProblem: candidates, costs, ties, limits. The
+// losses are filled in later, so that feasibility is known before anything is computed.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/budget.h"
+#include "experiments/experiment.h"
+#include "experiments/problem_files.h"
+#include "search/solution.h"
+#include "sensitivity/sensitivity_report.h"
+#include "space/choices/bit_config.h"
+#include "space/graph/layer_graph.h"
+#include "space/hardware/costs.h"
+#include "space/hardware/latency_table.h"
+#include "space/support/run_context.h"
+
+namespace bitsearch {
+
+/// A network's problem without losses, and what its costs are made of. Immutable after building.
+struct NetworkProblem {
+  LayerGraph graph;  ///< BN folded, if the experiment says so.
+  std::optional<LatencyTable> latency;
+  WeightStorage storage;
+  MissingPolicy missing = MissingPolicy::kError;
+  /// Losses are 0. Resources: size_bits, parameter_bits (Σ parameters · bits), bops and, with a
+  /// table, latency_us.
+  NamedProblem named;
+
+  /// Exact cost of any configuration in the resource's integer unit; nothing where the table has
+  /// no entry for it.
+  std::optional<std::int64_t> Cost(const std::string& resource, const BitConfig& config) const;
+};
+
+/// The candidates of every layer: the experiment's formats, narrowed by its pins. A layer without
+/// weights keeps fp32 weights. Throws Error(kPinUnmatched) for a glob that matches no layer.
+std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
+                                               const LayerGraph& graph);
+
+/// Reads model and latency table and builds the problem. Throws the errors of ReadOnnx,
+/// ReadLatencyCsv and Candidates, Error(kLatencyMissing).
+NetworkProblem BuildNetworkProblem(const Experiment& experiment);
+
+/// `named` with the report's losses. Throws Error(kLayerUnknown), Error(kCostMissing) if a layer or
+/// choice of the problem is not in the report; `source` names the report in messages.
+NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
+                        const std::string& source);
+
+/// `named` with the limits of a budget: relative ones from the uniform configuration's cost.
+/// Throws Error(kLatencyMissing) where that has none.
+NamedProblem WithBudget(const NetworkProblem& network, NamedProblem named, const Budget& budget);
+
+/// Throws Error(kBudgetInfeasible) naming each limit that cannot be kept and the least value that
+/// can, if no configuration is within the budget.
+void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context);
+
+/// The configuration that a solver's choice stands for.
+BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice);
+
+/// Files for people and for `bitsearch solve`: layers.csv, costs.csv and, where there are any,
+/// ties.csv, latency.csv, transitions.csv. Name → text.
+std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network);
+
+/// Shell glob (`*`, `?`, `[…]`) against a whole name.
+bool GlobMatches(const std::string& glob, const std::string& name);
+
+}  // namespace bitsearch

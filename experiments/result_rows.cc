@@ -1,0 +1,218 @@
+// Rows of the result table. Runs nothing.
+#include "experiments/result_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "experiments/problem_columns.h"
+#include "space/hardware/latency_csv.h"
+#include "space/support/error.h"
+#include "space/support/statistics.h"
+
+namespace bitsearch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "bitsearch/lines/1";
+
+/// "W4A8" if all layers agree, else "mixed".
+std::string BitsText(const BitConfig& config) {
+  const bool uniform =
+      std::all_of(config.choices.begin(), config.choices.end(),
+                  [&](const BitChoice& choice) { return choice == config.choices.front(); });
+  return uniform ? config.choices.front().ToString() : "mixed";
+}
+
+ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const BitConfig& config,
+                const Evaluation& evaluation) {
+  ResultRow row;
+  row.bits = BitsText(config);
+  row.mean_weight_bits = MeanWeightBits(network.graph, config);
+  row.costs = CostTexts(network, config);
+  row.predicted_loss_nats = PredictedLoss(named, config);
+  row.samples = evaluation.samples;
+  row.top1_percent = evaluation.top1_percent();
+  row.loss_nats = evaluation.loss_nats;
+  row.kl_nats = evaluation.kl_nats;
+  return row;
+}
+
+ResultRow MeanRow(const NetworkProblem& network, const NamedProblem& named,
+                  const std::vector<BitConfig>& configs,
+                  const std::map<std::string, Evaluation>& evaluations) {
+  ResultRow mean;
+  double weight_bits = 0.0;
+  double predicted = 0.0;
+  double top1 = 0.0;
+  double loss = 0.0;
+  double kl = 0.0;
+  for (const BitConfig& config : configs) {
+    const Evaluation& evaluation = evaluations.at(config.Canonical());
+    weight_bits += MeanWeightBits(network.graph, config);
+    predicted += PredictedLoss(named, config).value_or(std::nan(""));
+    top1 += evaluation.top1_percent();
+    loss += evaluation.loss_nats;
+    kl += evaluation.kl_nats;
+    mean.samples = evaluation.samples;
+  }
+  const auto count = static_cast<double>(configs.size());
+  mean.mean_weight_bits = weight_bits / count;
+  mean.predicted_loss_nats = predicted / count;
+  mean.top1_percent = top1 / count;
+  mean.loss_nats = loss / count;
+  mean.kl_nats = kl / count;
+  mean.costs = CostTexts(network, configs.front());
+  for (auto& [name, value] : mean.costs) value.clear();  // each has its own
+  return mean;
+}
+
+}  // namespace
+
+std::string LinesJson(const std::vector<BudgetLines>& budgets) {
+  Json list = Json::array();
+  for (const BudgetLines& budget : budgets) {
+    Json lines = Json::array();
+    for (const ResultLine& line : budget.lines) {
+      Json configs = Json::array();
+      for (const BitConfig& config : line.configs) configs.push_back(config.Canonical());
+      lines.push_back({{"name", line.name}, {"note", line.note}, {"configs", configs}});
+    }
+    list.push_back({{"budget", budget.budget},
+                    {"lower_bound", budget.lower_bound},
+                    {"gap", budget.gap},
+                    {"lines", lines}});
+  }
+  return Json{{"format", kFormat}, {"budgets", list}}.dump(1) + "\n";
+}
+
+std::vector<BudgetLines> ParseLinesJson(const std::string& text) {
+  const auto damaged = [](const std::string& why) {
+    return Error(ErrorId::kRunDamaged, "lines.json cannot be used (" + why + ")")
+        .Hint("delete the file and resume the run; it is written again");
+  };
+  try {
+    std::vector<BudgetLines> budgets;
+    for (const Json& item : Json::parse(text).at("budgets")) {
+      BudgetLines budget;
+      budget.budget = item.at("budget").get<std::string>();
+      budget.lower_bound = item.at("lower_bound").get<double>();
+      budget.gap = item.at("gap").get<double>();
+      for (const Json& entry : item.at("lines")) {
+        ResultLine line{
+            entry.at("name").get<std::string>(), entry.at("note").get<std::string>(), {}};
+        for (const Json& config : entry.at("configs")) {
+          auto parsed = ParseCanonical(config.get<std::string>());
+          if (!parsed.has_value()) throw damaged("a configuration cannot be read");
+          line.configs.push_back(*std::move(parsed));
+        }
+        budget.lines.push_back(std::move(line));
+      }
+      budgets.push_back(std::move(budget));
+    }
+    return budgets;
+  } catch (const nlohmann::json::exception& failure) {
+    throw damaged(failure.what());
+  }
+}
+
+std::optional<BitConfig> ParseCanonical(const std::string& text) {
+  BitConfig config;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, comma - at);
+    const std::size_t slash = part.find('/');
+    if (slash == std::string::npos) return std::nullopt;
+    const auto weight = NumberFormat::Parse(part.substr(0, slash));
+    const auto activation = NumberFormat::Parse(part.substr(slash + 1));
+    if (!weight.has_value() || !activation.has_value()) return std::nullopt;
+    config.choices.push_back({*weight, *activation});
+    at = comma + 1;
+  }
+  return config;
+}
+
+std::vector<std::pair<std::string, std::string>> CostTexts(const NetworkProblem& network,
+                                                           const BitConfig& config) {
+  constexpr std::int64_t kBitsPerByte = 8;
+  constexpr std::int64_t kThousandths = 1000;  // an eighth has three decimals
+  std::vector<std::pair<std::string, std::string>> costs;
+  const std::int64_t size_bits = *network.Cost("size_bits", config);
+  costs.emplace_back("size_bytes", DecimalText(size_bits * (kThousandths / kBitsPerByte), 3));
+  costs.emplace_back("bops", std::to_string(*network.Cost("bops", config)));
+  if (network.latency.has_value()) {
+    const auto latency_ns = network.Cost("latency_us", config);
+    costs.emplace_back("latency_us", latency_ns.has_value() ? MicrosecondsText(*latency_ns) : "");
+  }
+  return costs;
+}
+
+std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config) {
+  const BitChoice fp32{NumberFormat::Float32(), NumberFormat::Float32()};
+  double loss = 0.0;
+  for (std::size_t l = 0; l < config.choices.size(); ++l) {
+    const std::vector<BitChoice>& choices = named.choices[l];
+    const auto found = std::find(choices.begin(), choices.end(), config.choices[l]);
+    if (found != choices.end()) {
+      loss += named.problem.loss[l][static_cast<std::size_t>(found - choices.begin())];
+    } else if (config.choices[l] != fp32) {
+      return std::nullopt;
+    }
+  }
+  return loss;
+}
+
+std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProblem& named,
+                                  const std::vector<BudgetLines>& budgets,
+                                  const std::map<std::string, Evaluation>& evaluations,
+                                  const std::optional<BitConfig>& fp32) {
+  std::vector<ResultRow> rows;
+  if (fp32.has_value()) {
+    ResultRow row = RowOf(network, named, *fp32, evaluations.at(fp32->Canonical()));
+    row.line = "fp32";
+    row.bits = "fp32";
+    rows.push_back(std::move(row));
+  }
+  for (const BudgetLines& budget : budgets) {
+    const Evaluation& ours = evaluations.at(budget.lines.front().configs.front().Canonical());
+    const auto add = [&](ResultRow row, const std::string& name, const std::string& note) {
+      row.budget = budget.budget;
+      row.line = name;
+      row.note = note;
+      rows.push_back(std::move(row));
+    };
+    for (const ResultLine& line : budget.lines) {
+      if (line.configs.empty()) {
+        ResultRow row;
+        row.costs = CostTexts(network, budget.lines.front().configs.front());
+        for (auto& [name, value] : row.costs) value.clear();
+        add(std::move(row), line.name, line.note);
+        continue;
+      }
+      const auto best = std::max_element(
+          line.configs.begin(), line.configs.end(), [&](const BitConfig& a, const BitConfig& b) {
+            return evaluations.at(a.Canonical()).correct < evaluations.at(b.Canonical()).correct;
+          });
+      const Evaluation& evaluation = evaluations.at(best->Canonical());
+      ResultRow row = RowOf(network, named, *best, evaluation);
+      const bool many = line.name == "random";
+      if (line.name != "ours" && !ours.correct_per_sample.empty()) {
+        row.p_value = McNemarExactPValue(evaluation.correct_per_sample, ours.correct_per_sample);
+      }
+      add(std::move(row),
+          many ? fmt::format("random (best of {})", line.configs.size()) : line.name, line.note);
+      if (many) {
+        add(MeanRow(network, named, line.configs, evaluations),
+            fmt::format("random (mean of {})", line.configs.size()), line.note);
+      }
+    }
+  }
+  return rows;
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,218 @@
+// Texts of result tables and evaluations. Must not know how they were found.
+#include "experiments/result_table.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "space/hardware/latency_csv.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "bitsearch/results/1";
+constexpr unsigned kHexBits = 4;
+
+Json OrNull(const std::optional<double>& value) {
+  return value.has_value() && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+}
+
+std::optional<double> NumberOf(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  return found->get<double>();
+}
+
+std::string Text(const std::optional<double>& value, const char* form) {
+  return value.has_value() && std::isfinite(*value) ? fmt::format(fmt::runtime(form), *value) : "";
+}
+
+const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
+  for (const ResultRow& row : rows) {
+    if (row.budget == budget && row.line == "ours") return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string Verdict(const ResultRow& row, const ResultRow& ours) {
+  if (!row.p_value.has_value() || !row.top1_percent || !ours.top1_percent) return "";
+  if (*row.p_value >= kSignificance) return "not distinguishable";
+  return *row.top1_percent > *ours.top1_percent ? "better" : "worse";
+}
+
+std::string ResultsJson(const std::vector<ResultRow>& rows) {
+  Json list = Json::array();
+  for (const ResultRow& row : rows) {
+    Json costs = Json::object();
+    // Texts, because they are exact decimals.
+    for (const auto& [name, value] : row.costs) costs[name] = value;
+    list.push_back({{"budget", row.budget},
+                    {"line", row.line},
+                    {"note", row.note},
+                    {"bits", row.bits},
+                    {"mean_weight_bits", OrNull(row.mean_weight_bits)},
+                    {"costs", costs},
+                    {"predicted_loss_nats", OrNull(row.predicted_loss_nats)},
+                    {"samples", row.samples},
+                    {"top1_percent", OrNull(row.top1_percent)},
+                    {"loss_nats", OrNull(row.loss_nats)},
+                    {"kl_nats", OrNull(row.kl_nats)},
+                    {"p_value", OrNull(row.p_value)}});
+  }
+  return Json{{"format", kFormat}, {"significance", kSignificance}, {"rows", list}}.dump(2) + "\n";
+}
+
+std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::string& name) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format") != kFormat) {
+      throw Error(ErrorId::kFormatVersion,
+                  fmt::format("got format \"{}\", allowed \"{}\"",
+                              json.at("format").get<std::string>(), kFormat))
+          .At({name, 0, 0})
+          .Hint("use the bitsearch that wrote the file, or run again");
+    }
+    std::vector<ResultRow> rows;
+    for (const Json& item : json.at("rows")) {
+      ResultRow row;
+      row.budget = item.at("budget").get<std::string>();
+      row.line = item.at("line").get<std::string>();
+      row.note = item.at("note").get<std::string>();
+      row.bits = item.at("bits").get<std::string>();
+      row.mean_weight_bits = NumberOf(item, "mean_weight_bits");
+      for (const auto& [key, value] : item.at("costs").items()) {
+        row.costs.emplace_back(key, value.get<std::string>());
+      }
+      row.predicted_loss_nats = NumberOf(item, "predicted_loss_nats");
+      row.samples = item.at("samples").get<std::int64_t>();
+      row.top1_percent = NumberOf(item, "top1_percent");
+      row.loss_nats = NumberOf(item, "loss_nats");
+      row.kl_nats = NumberOf(item, "kl_nats");
+      row.p_value = NumberOf(item, "p_value");
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  } catch (const nlohmann::json::exception& failure) {
+    throw Error(ErrorId::kJsonSyntax, failure.what())
+        .At({name, 0, 0})
+        .Hint("delete the file and resume the run; it is written again");
+  }
+}
+
+std::string ResultsCsv(const std::vector<ResultRow>& rows) {
+  std::string text = "budget,line,bits,mean_weight_bits";
+  if (!rows.empty()) {
+    for (const auto& [name, value] : rows.front().costs) text += "," + name;
+  }
+  text += ",predicted_loss_nats,samples,top1_percent,loss_nats,kl_nats,p_value,verdict,note\n";
+  for (const ResultRow& row : rows) {
+    const ResultRow* ours = OursOf(rows, row.budget);
+    text += fmt::format("{},{},{},{}", CsvCell(row.budget), CsvCell(row.line), CsvCell(row.bits),
+                        Text(row.mean_weight_bits, "{}"));
+    for (const auto& [name, value] : row.costs) text += "," + value;
+    text += fmt::format(",{},{},{},{},{},{},{},{}\n", Text(row.predicted_loss_nats, "{}"),
+                        row.samples, Text(row.top1_percent, "{}"), Text(row.loss_nats, "{}"),
+                        Text(row.kl_nats, "{}"), Text(row.p_value, "{}"),
+                        ours == nullptr ? "" : Verdict(row, *ours), CsvCell(row.note));
+  }
+  return text;
+}
+
+std::string ResultsText(const std::vector<ResultRow>& rows) {
+  std::vector<std::vector<std::string>> table = {{"line", "bits", "mean W bits"}};
+  if (!rows.empty()) {
+    for (const auto& [name, value] : rows.front().costs) table[0].push_back(name);
+  }
+  for (const char* title : {"predicted loss", "top-1 %", "KL", "against ours"}) {
+    table[0].emplace_back(title);
+  }
+  std::vector<std::string> budget_of = {""};
+  for (const ResultRow& row : rows) {
+    const ResultRow* ours = OursOf(rows, row.budget);
+    std::vector<std::string> cells = {row.line, row.bits, Text(row.mean_weight_bits, "{:.3f}")};
+    for (const auto& [name, value] : row.costs) cells.push_back(value);
+    cells.push_back(Text(row.predicted_loss_nats, "{:.5f}"));
+    cells.push_back(Text(row.top1_percent, "{:.2f}"));
+    cells.push_back(Text(row.kl_nats, "{:.5f}"));
+    std::string verdict = ours == nullptr ? "" : Verdict(row, *ours);
+    if (!row.note.empty()) verdict += (verdict.empty() ? "" : "; ") + row.note;
+    cells.push_back(verdict);
+    table.push_back(std::move(cells));
+    budget_of.push_back(row.budget);
+  }
+  std::vector<std::size_t> widths(table[0].size(), 0);
+  for (const auto& cells : table) {
+    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+  }
+  std::string text;
+  std::string budget;
+  for (std::size_t r = 0; r < table.size(); ++r) {
+    if (budget_of[r] != budget) {
+      budget = budget_of[r];
+      text += fmt::format("budget {}\n", budget);
+    }
+    std::string line;
+    for (std::size_t i = 0; i < table[r].size(); ++i) {
+      // Names to the left, numbers to the right.
+      const bool left = i < 2 || i + 1 == table[r].size();
+      line += left ? fmt::format("{:<{}}  ", table[r][i], widths[i])
+                   : fmt::format("{:>{}}  ", table[r][i], widths[i]);
+    }
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+std::string EvaluationJson(const Evaluation& evaluation) {
+  std::string hex;
+  for (std::size_t i = 0; i < evaluation.correct_per_sample.size(); i += kHexBits) {
+    unsigned digit = 0;
+    for (std::size_t j = i; j < i + kHexBits; ++j) {
+      const bool bit = j < evaluation.correct_per_sample.size() && evaluation.correct_per_sample[j];
+      digit = digit * 2U + (bit ? 1U : 0U);
+    }
+    hex += "0123456789abcdef"[digit];
+  }
+  return Json{{"samples", evaluation.samples},
+              {"correct", evaluation.correct},
+              {"loss_nats", OrNull(evaluation.loss_nats)},
+              {"kl_nats", OrNull(evaluation.kl_nats)},
+              {"correct_per_sample", hex}}
+      .dump();
+}
+
+Evaluation ParseEvaluationJson(const std::string& text) {
+  try {
+    const Json json = Json::parse(text);
+    Evaluation evaluation;
+    evaluation.samples = json.at("samples").get<std::int64_t>();
+    evaluation.correct = json.at("correct").get<std::int64_t>();
+    constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+    evaluation.loss_nats = NumberOf(json, "loss_nats").value_or(kUnknown);
+    evaluation.kl_nats = NumberOf(json, "kl_nats").value_or(kUnknown);
+    for (const char c : json.at("correct_per_sample").get<std::string>()) {
+      const unsigned digit =
+          c <= '9' ? static_cast<unsigned>(c - '0') : static_cast<unsigned>(c - 'a') + 10U;
+      for (unsigned mask = 1U << (kHexBits - 1); mask != 0; mask >>= 1U) {
+        if (evaluation.correct_per_sample.size() == static_cast<std::size_t>(evaluation.samples)) {
+          break;
+        }
+        evaluation.correct_per_sample.push_back((digit & mask) != 0);
+      }
+    }
+    return evaluation;
+  } catch (const nlohmann::json::exception& failure) {
+    throw Error(ErrorId::kRunDamaged, failure.what())
+        .Hint("the run directory was changed by hand; start a new run");
+  }
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,53 @@
+#pragma once
+// The result table: method, budget, costs, predicted loss, measured accuracy, paired test against
+// ours. Its JSON, CSV and text; and the JSON of single evaluations. No times, no paths.
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "space/choices/bit_config.h"
+#include "space/choices/evaluator.h"
+
+namespace bitsearch {
+
+/// One row.
+struct ResultRow {
+  std::string budget;  ///< "" for rows that belong to no budget (fp32).
+  std::string line;    ///< "ours", "uniform", "random (best of 50)", …
+  std::string note;
+  /// "W4A8", "mixed", or "" where the row stands for many configurations.
+  std::string bits;
+  std::optional<double> mean_weight_bits;
+  /// Resource name with unit → exact decimal; in the order of the columns; "" where unknown.
+  std::vector<std::pair<std::string, std::string>> costs;
+  std::optional<double> predicted_loss_nats;
+  std::int64_t samples = 0;
+  std::optional<double> top1_percent;
+  std::optional<double> loss_nats;
+  std::optional<double> kl_nats;
+  /// Exact McNemar test against the budget's "ours"; absent for that row itself and for means.
+  std::optional<double> p_value;
+};
+
+/// Below it a difference counts.
+inline constexpr double kSignificance = 0.01;
+
+/// "better", "worse" (than ours) or "not distinguishable"; "" without a p-value.
+std::string Verdict(const ResultRow& row, const ResultRow& ours);
+
+/// JSON `bitsearch/results/1`.
+std::string ResultsJson(const std::vector<ResultRow>& rows);
+/// Throws Error(kJsonSyntax), Error(kFormatVersion).
+std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::string& name);
+std::string ResultsCsv(const std::vector<ResultRow>& rows);
+/// A table for a terminal.
+std::string ResultsText(const std::vector<ResultRow>& rows);
+
+/// One evaluation with its per-sample correctness, exactly.
+std::string EvaluationJson(const Evaluation& evaluation);
+/// Throws Error(kRunDamaged) where the text was not written by EvaluationJson.
+Evaluation ParseEvaluationJson(const std::string& text);
+
+}  // namespace bitsearch

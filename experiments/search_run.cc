@@ -1,0 +1,468 @@
+// The stages of a search run. What each computes is in the rooms below; here is only the wiring and
+// what each stage's result depends on.
+#include "experiments/search_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "experiments/baselines.h"
+#include "experiments/config_file.h"
+#include "experiments/report.h"
+#include "experiments/result_rows.h"
+#include "experiments/result_table.h"
+#include "experiments/solution_json.h"
+#include "search/frontier.h"
+#include "search/solver.h"
+#include "sensitivity/sensitivity_report.h"
+#include "space/support/error.h"
+#include "space/support/hash.h"
+
+namespace bitsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLinesName = "lines.json";
+constexpr const char* kEvaluationsName = "evaluations.json";
+
+/// SHA-256 of files, each read once.
+class FileHashes {
+ public:
+  const std::string& Of(const fs::path& path) {
+    auto& hash = hashes_[path];
+    if (hash.empty()) hash = Sha256OfFile(path);
+    return hash;
+  }
+  /// What a data set is, without where it lies.
+  std::string Of(const std::optional<DataSpec>& spec) {
+    if (!spec.has_value()) return "none";
+    std::string text = fmt::format("kind {} first {} samples {}", static_cast<int>(spec->kind),
+                                   spec->first, spec->samples);
+    for (const fs::path& path : spec->paths) text += " " + Of(path);
+    for (const float value : spec->mean) text += fmt::format(" mean {}", value);
+    for (const float value : spec->std) text += fmt::format(" std {}", value);
+    return text;
+  }
+
+ private:
+  std::map<fs::path, std::string> hashes_;
+};
+
+/// The calibrated network, made when a stage first asks for it.
+class LazySession {
+ public:
+  LazySession(const Experiment& experiment, const LayerGraph& graph, const BackendFactory& factory,
+              RunContext context)
+      : experiment_(experiment), graph_(graph), factory_(factory), context_(std::move(context)) {}
+
+  QuantizationSession& Get() {
+    if (session_ != nullptr) return *session_;
+    backend_ = factory_();
+    if (experiment_.data.calibration.has_value()) {
+      calibration_ = Dataset::Load(*experiment_.data.calibration);
+    }
+    CalibrationRequest request;
+    request.graph = graph_;
+    request.calibration = calibration_.has_value() ? &*calibration_ : nullptr;
+    request.spec = experiment_.quantization;
+    request.device = experiment_.device;
+    session_ = backend_->Calibrate(request, context_);
+    return *session_;
+  }
+
+ private:
+  const Experiment& experiment_;
+  const LayerGraph& graph_;
+  const BackendFactory& factory_;
+  RunContext context_;
+  // In the order in which they are needed; destroyed the other way round.
+  std::shared_ptr<TorchBackend> backend_;
+  std::optional<Dataset> calibration_;
+  std::unique_ptr<QuantizationSession> session_;
+};
+
+/// The sections that decide what a configuration means on this network.
+std::string QuantizationText(const Experiment& experiment, FileHashes* hashes) {
+  Experiment relevant;
+  relevant.device = experiment.device;
+  relevant.model.fold_batch_norm = experiment.model.fold_batch_norm;
+  relevant.quantization = experiment.quantization;
+  return ExperimentText(relevant) + "model " + hashes->Of(experiment.model.file) +
+         "\ncalibration " + hashes->Of(experiment.data.calibration);
+}
+
+std::string CandidatesText(const NamedProblem& named) {
+  std::string text;
+  for (std::size_t l = 0; l < named.layers.size(); ++l) {
+    text += named.layers[l] + ":";
+    for (const BitChoice& choice : named.choices[l]) text += " " + choice.ToString();
+    text += "\n";
+  }
+  return text;
+}
+
+std::vector<std::string> Names(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::vector<std::string> names;
+  for (const auto& [name, text] : files) names.push_back(name);
+  return names;
+}
+
+/// Resources of the problem against which frontiers are drawn.
+std::vector<std::string> FrontierResources(const Experiment& experiment) {
+  std::vector<std::string> wanted = experiment.search.frontier;
+  if (wanted.empty()) {
+    for (const Budget& budget : experiment.budgets) {
+      for (const BudgetLimit& limit : budget.limits) wanted.push_back(limit.resource);
+    }
+  }
+  std::vector<std::string> resources;
+  for (const std::string& name : wanted) {
+    const std::string resource = name == "size_bytes"         ? "size_bits"
+                                 : name == "mean_weight_bits" ? "parameter_bits"
+                                                              : name;
+    if (std::find(resources.begin(), resources.end(), resource) == resources.end()) {
+      resources.push_back(resource);
+    }
+  }
+  return resources;
+}
+
+/// Everything that the stages share; lives as long as the run.
+class SearchStages {
+ public:
+  SearchStages(const Experiment& experiment, const NetworkProblem& network,
+               const BackendFactory& backend, const RunContext& context)
+      : experiment_(experiment),
+        network_(network),
+        session_(experiment, network.graph, backend, context),
+        cost_files_(CostFiles(network)),
+        cost_names_(Names(cost_files_)),
+        quantization_(QuantizationText(experiment, &hashes_)) {}
+
+  std::vector<Stage> All() {
+    return {CostStage(),       SensitivityStage(), SearchStage(),
+            EvaluationStage(), ResultStage(),      ReportStage()};
+  }
+
+ private:
+  Stage CostStage() {
+    Stage stage{"costs", "", {}, cost_names_, {}};
+    for (const auto& [name, text] : cost_files_) stage.parameters += name + "\n" + text;
+    stage.work = [this](StageScope& scope) {
+      for (const auto& [name, text] : cost_files_) scope.Write(name, text);
+    };
+    return stage;
+  }
+
+  Stage SensitivityStage() {
+    const SensitivitySection& section = experiment_.sensitivity;
+    Stage stage{"sensitivity", "", {}, {kSensitivityName}, {}};
+    if (!section.file.empty()) {
+      stage.parameters = "file " + hashes_.Of(section.file);
+      stage.work = [&section](StageScope& scope) {
+        scope.Write(kSensitivityName, SensitivityCsv(ReadSensitivityCsv(section.file.string())));
+      };
+      return stage;
+    }
+    DataSpec spec = *experiment_.data.search;
+    spec.samples = spec.samples < 0 ? section.samples : std::min(spec.samples, section.samples);
+    stage.parameters = fmt::format("method {} probes {} score {} seed {}\n{}\ndata {}\n{}",
+                                   section.method, section.probes, section.score, experiment_.seed,
+                                   quantization_, hashes_.Of(spec), CandidatesText(network_.named));
+    stage.work = [this, spec](StageScope& scope) {
+      SensitivityRequest request;
+      request.method = experiment_.sensitivity.method;
+      request.probes = experiment_.sensitivity.probes;
+      request.score = experiment_.sensitivity.score;
+      request.choices = network_.named.choices;
+      request.known = [&scope](const std::string& key) { return scope.Known(key); };
+      request.record = [&scope](const std::string& key, const std::string& text) {
+        scope.Record(key, text);
+      };
+      const Dataset data = Dataset::Load(spec);
+      scope.Write(kSensitivityName, SensitivityCsv(session_.Get().MeasureSensitivity(
+                                        data, request, scope.context())));
+    };
+    return stage;
+  }
+
+  NamedProblem WithSensitivity(const std::string& csv) const {
+    return WithLosses(network_.named, ParseSensitivityCsv(csv, kSensitivityName), kSensitivityName);
+  }
+
+  Stage SearchStage() {
+    Experiment relevant;
+    relevant.seed = experiment_.seed;
+    relevant.budgets = experiment_.budgets;
+    relevant.search = experiment_.search;
+    relevant.baselines = experiment_.baselines;
+    Stage stage{"search",
+                ExperimentText(relevant) + CandidatesText(network_.named),
+                cost_names_,
+                {kLinesName},
+                {}};
+    stage.inputs.emplace_back(kSensitivityName);
+    for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
+      stage.outputs.push_back(SolutionName(b));
+    }
+    for (const std::string& resource : FrontierResources(experiment_)) {
+      stage.outputs.push_back(FrontierName(resource));
+    }
+    stage.work = [this](StageScope& scope) { Search(scope); };
+    return stage;
+  }
+
+  void Search(StageScope& scope) {
+    const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
+    const RunContext& context = scope.context();
+    for (const std::string& resource : FrontierResources(experiment_)) {
+      WriteFrontier(scope, named, resource);
+    }
+    SolverOptions options;
+    options.gap = experiment_.search.gap;
+    if (experiment_.search.time_limit_s > 0.0) {
+      options.time_limit_s = experiment_.search.time_limit_s;
+    }
+    std::vector<BudgetLines> all;
+    for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
+      const Budget& budget = experiment_.budgets[b];
+      const NamedProblem limited = WithBudget(network_, named, budget);
+      const Solution solution =
+          MakeSolver(experiment_.search.solver)->Solve(limited.problem, options, context);
+      context.ThrowIfStopped();
+      if (!solution.has_choice()) {
+        throw Error(ErrorId::kBudgetInfeasible,
+                    fmt::format("no configuration found ({})", NameOf(solution.status)))
+            .Key(fmt::format("budgets (\"{}\")", budget.name))
+            .Hint("raise the limit or search.time_limit_s");
+      }
+      std::ostringstream json;
+      WriteSolutionJson(limited, solution, json);
+      scope.Write(SolutionName(b), json.str());
+      BudgetLines lines;
+      lines.budget = budget.name;
+      lines.lower_bound = solution.lower_bound;
+      lines.gap = solution.gap();
+      lines.lines.push_back({"ours", "", {ToBitConfig(limited, solution.choice)}});
+      for (const BaselineLine& baseline :
+           MakeBaselines(limited, experiment_.baselines, "auto", budget.name, context)) {
+        ResultLine line{baseline.name, baseline.note, {}};
+        for (const auto& choice : baseline.choices) {
+          line.configs.push_back(ToBitConfig(limited, choice));
+        }
+        lines.lines.push_back(std::move(line));
+      }
+      all.push_back(std::move(lines));
+    }
+    scope.Write(kLinesName, LinesJson(all));
+  }
+
+  void WriteFrontier(StageScope& scope, const NamedProblem& named, const std::string& resource) {
+    FrontierOptions options;
+    options.resources = {named.FindResource(resource)};
+    Frontier frontier = ComputeFrontier(named.problem, options, scope.context());
+    scope.context().ThrowIfStopped();
+    FrontierOutput output;
+    output.resources = options.resources;
+    output.computed_points = frontier.points().size();
+    const auto most = static_cast<std::size_t>(experiment_.search.max_points);
+    output.thinned = output.computed_points > most;
+    if (output.thinned) frontier = ThinnedTo(frontier, most);
+    std::ostringstream json;
+    WriteFrontierJson(named, frontier, output, json);
+    scope.Write(FrontierName(resource), json.str());
+  }
+
+  bool wants_fp32() const {
+    const std::vector<std::string>& lines = experiment_.baselines.lines;
+    return std::find(lines.begin(), lines.end(), "fp32") != lines.end();
+  }
+  BitConfig Fp32() const {
+    return BitConfig::Uniform(network_.named.layers.size(),
+                              {NumberFormat::Float32(), NumberFormat::Float32()});
+  }
+
+  Stage EvaluationStage() {
+    Stage stage{"evaluation", "", {kLinesName}, {kEvaluationsName}, {}};
+    stage.parameters = fmt::format("{}\nreport {}\nfp32 {}", quantization_,
+                                   hashes_.Of(experiment_.data.report), wants_fp32());
+    stage.work = [this](StageScope& scope) {
+      std::vector<BitConfig> configs;
+      std::set<std::string> seen;
+      const auto add = [&](const BitConfig& config) {
+        if (seen.insert(config.Canonical()).second) configs.push_back(config);
+      };
+      if (wants_fp32()) add(Fp32());
+      for (const BudgetLines& budget : ParseLinesJson(scope.Read(kLinesName))) {
+        for (const ResultLine& line : budget.lines) {
+          for (const BitConfig& config : line.configs) add(config);
+        }
+      }
+      std::optional<Dataset> data;
+      std::unique_ptr<Evaluator> evaluator;
+      nlohmann::ordered_json all = nlohmann::ordered_json::object();
+      const auto total = static_cast<std::int64_t>(configs.size());
+      for (std::size_t i = 0; i < configs.size(); ++i) {
+        const std::string payload = scope.Item(configs[i].Canonical(), [&] {
+          if (evaluator == nullptr) {
+            data = Dataset::Load(*experiment_.data.report);
+            evaluator = session_.Get().MakeEvaluator(*data, scope.context());
+          }
+          return EvaluationJson(evaluator->Evaluate({&configs[i], 1}).front());
+        });
+        all[configs[i].Canonical()] = payload;
+        scope.context().progress->Progress("evaluate", static_cast<std::int64_t>(i) + 1, total);
+      }
+      scope.Write(kEvaluationsName, all.dump(1) + "\n");
+    };
+    return stage;
+  }
+
+  Stage ResultStage() {
+    Stage stage{
+        "results",
+        fmt::format("{}\nmodel {}\nseed {}\nfp32 {}", quantization_,
+                    experiment_.model.file.filename().string(), experiment_.seed, wants_fp32()),
+        cost_names_,
+        {kResultsName, "results.csv", kResultsTextName},
+        {}};
+    for (const char* name : {kSensitivityName, kLinesName, kEvaluationsName}) {
+      stage.inputs.emplace_back(name);
+    }
+    for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
+      stage.outputs.push_back(ConfigName(b));
+    }
+    stage.work = [this](StageScope& scope) { WriteResults(scope); };
+    return stage;
+  }
+
+  void WriteResults(StageScope& scope) {
+    const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
+    const std::vector<BudgetLines> lines = ParseLinesJson(scope.Read(kLinesName));
+    std::map<std::string, Evaluation> evaluations;
+    const auto all = nlohmann::ordered_json::parse(scope.Read(kEvaluationsName));
+    for (const auto& [config, payload] : all.items()) {
+      evaluations[config] = ParseEvaluationJson(payload.get<std::string>());
+    }
+    const std::vector<ResultRow> rows =
+        ResultRows(network_, named, lines, evaluations,
+                   wants_fp32() ? std::optional<BitConfig>(Fp32()) : std::nullopt);
+    scope.Write(kResultsName, ResultsJson(rows));
+    scope.Write("results.csv", ResultsCsv(rows));
+    scope.Write(kResultsTextName, ResultsText(rows));
+    for (std::size_t b = 0; b < lines.size(); ++b) {
+      const BitConfig& config = lines[b].lines.front().configs.front();
+      ConfigDocument document;
+      document.model = experiment_.model.file.filename().string();
+      document.model_sha256 = hashes_.Of(experiment_.model.file);
+      document.placement = experiment_.quantization.placement;
+      if (experiment_.quantization.bias_correction) document.calibration = {"bias_correction"};
+      const std::vector<LayerQuantizers> quantizers = session_.Get().Quantizers(config);
+      for (std::size_t l = 0; l < config.choices.size(); ++l) {
+        const Layer& layer = network_.graph.layers()[l];
+        document.layers.push_back({layer.id, layer.op, config.choices[l], quantizers[l]});
+      }
+      document.costs = CostTexts(network_, config);
+      document.predicted_loss_nats = PredictedLoss(named, config);
+      document.lower_bound_nats = lines[b].lower_bound;
+      document.gap = lines[b].gap;
+      document.measured = evaluations.at(config.Canonical());
+      document.seed = experiment_.seed;
+      scope.Write(ConfigName(b), ConfigJson(document));
+    }
+  }
+
+  Stage ReportStage() {
+    Stage stage{"report", experiment_.name, {kResultsName, kSensitivityName}, {kReportName}, {}};
+    ReportInputs names;
+    for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
+      names.solutions.push_back(SolutionName(b));
+    }
+    for (const std::string& resource : FrontierResources(experiment_)) {
+      names.frontiers.push_back(FrontierName(resource));
+    }
+    stage.inputs.insert(stage.inputs.end(), names.solutions.begin(), names.solutions.end());
+    stage.inputs.insert(stage.inputs.end(), names.frontiers.begin(), names.frontiers.end());
+    stage.work = [this, names](StageScope& scope) {
+      scope.Write(kReportName, ReportHtml(experiment_.name, names, [&](const std::string& name) {
+                    return scope.Read(name);
+                  }));
+    };
+    return stage;
+  }
+
+  const Experiment& experiment_;
+  const NetworkProblem& network_;
+  FileHashes hashes_;
+  LazySession session_;
+  std::vector<std::pair<std::string, std::string>> cost_files_;
+  std::vector<std::string> cost_names_;
+  std::string quantization_;
+};
+
+void RequireFile(const fs::path& path, const std::string& key) {
+  if (fs::is_regular_file(path)) return;
+  throw Error(ErrorId::kFileNotFound, "there is no such file")
+      .At({path.string(), 0, 0})
+      .Key(key)
+      .Hint("check the path; relative ones start at the experiment's folder");
+}
+
+}  // namespace
+
+std::string SolutionName(std::size_t budget) { return fmt::format("solution_{}.json", budget + 1); }
+std::string ConfigName(std::size_t budget) { return fmt::format("config_{}.json", budget + 1); }
+std::string FrontierName(const std::string& resource) {
+  return fmt::format("frontier_{}.json", resource);
+}
+
+NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& context) {
+  std::vector<Error> errors;
+  const auto require = [&](const fs::path& path, const std::string& key) {
+    if (path.empty()) return;
+    try {
+      RequireFile(path, key);
+    } catch (const Error& error) {
+      errors.push_back(error);
+    }
+  };
+  require(experiment.model.file, "model.file");
+  const std::vector<std::pair<std::string, const std::optional<DataSpec>*>> splits = {
+      {"data.calibration", &experiment.data.calibration},
+      {"data.search", &experiment.data.search},
+      {"data.report", &experiment.data.report}};
+  for (const auto& [key, spec] : splits) {
+    if (!spec->has_value()) continue;
+    for (const fs::path& path : (*spec)->paths) require(path, key);
+  }
+  require(experiment.sensitivity.file, "sensitivity.file");
+  require(experiment.costs.latency_file, "costs.latency.table");
+  require(experiment.costs.transitions_file, "costs.latency.transitions");
+  if (!errors.empty()) throw ErrorList(std::move(errors));
+  MakeSolver(experiment.search.solver);  // an unknown name is an error now, not after an hour
+  NetworkProblem network = BuildNetworkProblem(experiment);
+  for (const Budget& budget : experiment.budgets) {
+    try {
+      RequireFeasible(WithBudget(network, network.named, budget), budget, context);
+    } catch (const Error& error) {
+      if (error.id() != ErrorId::kBudgetInfeasible) throw;
+      errors.push_back(error);
+    }
+  }
+  if (!errors.empty()) throw ErrorList(std::move(errors));
+  return network;
+}
+
+PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& network,
+                          RunDirectory& run, const BackendFactory& backend,
+                          const RunContext& context) {
+  SearchStages stages(experiment, network, backend, context);
+  return RunStages(stages.All(), run, context);
+}
+
+}  // namespace bitsearch

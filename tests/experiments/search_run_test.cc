@@ -1,0 +1,320 @@
+// A whole run on a tiny network with a synthetic backend: results, resume after a kill at every
+// item, infeasible budgets. Needs no LibTorch.
+#include "experiments/search_run.h"
+
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include "experiments/baselines.h"
+#include "experiments/result_rows.h"
+#include "experiments/result_table.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "space/graph/onnx_writer.h"
+#include "space/network/builtin.h"
+#include "space/support/error.h"
+#include "space/support/files.h"
+#include "space/support/random.h"
+
+namespace bitsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Ends the process as far as the run is concerned.
+struct Killed {};
+
+/// Counts down at every unit of work; throws at zero.
+struct Fuse {
+  int left = -1;
+  void Burn() {
+    if (left == 0) throw Killed{};
+    if (left > 0) --left;
+  }
+};
+
+/// Accuracy falls with Σ 4^−bits, sample by sample in a fixed random order.
+class FakeEvaluator : public Evaluator {
+ public:
+  FakeEvaluator(std::int64_t samples, Fuse* fuse) : samples_(samples), fuse_(fuse) {}
+  std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override {
+    std::vector<Evaluation> evaluations;
+    for (const BitConfig& config : configs) {
+      fuse_->Burn();
+      double damage = 0.0;
+      for (const BitChoice& choice : config.choices) damage += std::pow(4.0, -choice.weight.bits());
+      Evaluation evaluation;
+      evaluation.samples = samples_;
+      RandomStream random(7, "fake");
+      for (std::int64_t i = 0; i < samples_; ++i) {
+        evaluation.correct_per_sample.push_back(random.Uniform() < 0.9 - damage);
+        evaluation.correct += evaluation.correct_per_sample.back() ? 1 : 0;
+      }
+      evaluation.loss_nats = 0.3 + damage;
+      evaluation.kl_nats = damage / 3.0;
+      evaluations.push_back(evaluation);
+    }
+    return evaluations;
+  }
+
+ private:
+  std::int64_t samples_;
+  Fuse* fuse_;
+};
+
+class FakeSession : public QuantizationSession {
+ public:
+  FakeSession(LayerGraph graph, Fuse* fuse) : graph_(std::move(graph)), fuse_(fuse) {}
+  const LayerGraph& graph() const override { return graph_; }
+  Evaluation EvaluateFloat(const Dataset& data, const RunContext&) override {
+    const BitConfig fp32 = BitConfig::Uniform(graph_.layers().size(), {});
+    return FakeEvaluator(data.size(), fuse_).Evaluate({&fp32, 1}).front();
+  }
+  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext&) override {
+    return std::make_unique<FakeEvaluator>(data.size(), fuse_);
+  }
+  SensitivityReport MeasureSensitivity(const Dataset&, const SensitivityRequest& request,
+                                       const RunContext&) override {
+    SensitivityReport report;
+    report.notes = {{"method", request.method}};
+    for (std::size_t l = 0; l < graph_.layers().size(); ++l) {
+      report.layers.push_back({graph_.layers()[l].id, {}});
+      for (const BitChoice& choice : request.choices[l]) {
+        const std::string key = std::to_string(l) + choice.ToString();
+        auto text = request.known(key);
+        if (!text.has_value()) {
+          fuse_->Burn();
+          text = std::to_string((1.0 + static_cast<double>(l % 3)) *
+                                std::pow(4.0, -choice.weight.bits()));
+          request.record(key, *text);
+        }
+        report.layers.back().choices.push_back({choice, std::stod(*text), 0.001});
+      }
+    }
+    return report;
+  }
+  std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
+    return std::vector<LayerQuantizers>(config.choices.size());
+  }
+
+ private:
+  LayerGraph graph_;
+  Fuse* fuse_;
+};
+
+class FakeBackend : public TorchBackend {
+ public:
+  explicit FakeBackend(Fuse* fuse) : fuse_(fuse) {}
+  std::unique_ptr<QuantizationSession> Calibrate(const CalibrationRequest& request,
+                                                 const RunContext&) override {
+    fuse_->Burn();
+    return std::make_unique<FakeSession>(request.graph, fuse_);
+  }
+  TrainResult Train(LayerGraph, const Dataset&, const Dataset&, const TrainOptions&,
+                    const RunContext&) override {
+    throw Error(ErrorId::kInternal, "not here");
+  }
+  std::vector<FloatTensor> Run(const LayerGraph&, const std::vector<FloatTensor>&,
+                               const std::string&) override {
+    throw Error(ErrorId::kInternal, "not here");
+  }
+
+ private:
+  Fuse* fuse_;
+};
+
+class SearchRunTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) /
+              (std::string("bitsearch_search_run_") +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    WriteOnnx(BuildResNet(8, {3, 32, 32, 10}, 1), folder_ / "net.onnx");
+    constexpr std::size_t kRecord = 3073;
+    std::string records(60 * kRecord, '\0');
+    for (std::size_t r = 0; r < 60; ++r) records[r * kRecord] = static_cast<char>(r % 10);
+    std::ofstream(folder_ / "images.bin", std::ios::binary) << records;
+    WriteFileAtomically(folder_ / "x.yaml", kYaml);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Experiment Read(const std::vector<std::string>& overrides = {}) const {
+    return ReadExperiment((folder_ / "x.yaml").string(), overrides, ExperimentUse::kRun);
+  }
+
+  PipelineSummary Run(const std::string& out, const std::vector<std::string>& overrides = {},
+                      int threads = 1) {
+    const Experiment experiment = Read(overrides);
+    RunContext context;
+    context.root_seed = experiment.seed;
+    context.threads = threads;
+    const NetworkProblem network = PrepareSearch(experiment, context);
+    RunDirectory run(folder_ / out, RunOpen::kResume);
+    return RunSearch(
+        experiment, network, run, [&] { return std::make_shared<FakeBackend>(&fuse_); }, context);
+  }
+
+  /// Every artifact by name, but times and the journal.
+  std::map<std::string, std::string> Artifacts(const std::string& out) const {
+    std::map<std::string, std::string> artifacts;
+    for (const auto& entry : fs::directory_iterator(folder_ / out)) {
+      const std::string name = entry.path().filename().string();
+      if (name == "timing.json" || name == "lock" || name.starts_with("journal")) continue;
+      artifacts[name] = ReadTextFile(entry.path());
+    }
+    return artifacts;
+  }
+
+  static constexpr const char* kYaml = R"(
+seed: 3
+model: {file: net.onnx}
+data:
+  source: cifar10:images.bin
+  calibration: {samples: 10}
+  search: {first: 10, samples: 20}
+  report: {first: 30, samples: 30}
+space:
+  weight_bits: [2, 3, 4, 8]
+  pins: {conv1: {weight: 8}}
+budgets:
+  - {name: half, size_bytes: 0.5 x int8}
+  - {name: three, mean_weight_bits: 3}
+baselines:
+  lines: [fp32, uniform, two_level, first_last_8, random, greedy, parameters, blind, reversed]
+  random_count: 5
+)";
+  fs::path folder_;
+  Fuse fuse_;
+};
+
+TEST_F(SearchRunTest, WritesEveryArtifact) {
+  Run("run");
+  const auto artifacts = Artifacts("run");
+  for (const char* name :
+       {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
+        "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
+        "results.json", "results.csv", "results.txt", "config_1.json", "config_2.json",
+        "report.html"}) {
+    EXPECT_TRUE(artifacts.contains(name)) << name;
+    EXPECT_FALSE(artifacts.at(name).empty()) << name;
+  }
+  // One row per line, two for random, for each of two budgets; and fp32.
+  const auto rows = ParseResultsJson(artifacts.at("results.json"), "results.json");
+  EXPECT_EQ(rows.size(), 1U + 2U * 10U);
+  for (const ResultRow& row : rows) {
+    EXPECT_TRUE(row.top1_percent.has_value()) << row.line << " " << row.note;
+    if (row.budget == "three" && row.mean_weight_bits.has_value()) {
+      EXPECT_LE(*row.mean_weight_bits, 3.0) << row.line;
+    }
+  }
+  EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
+  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("<svg"));
+}
+
+TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {
+  Run("a");
+  Run("b", {}, 4);
+  EXPECT_EQ(Artifacts("a"), Artifacts("b"));
+}
+
+TEST_F(SearchRunTest, AKillAtAnyUnitOfWorkChangesNothing) {
+  Run("whole");
+  const auto expected = Artifacts("whole");
+  for (int kill_at = 0; kill_at < 60; kill_at += 3) {
+    const std::string out = "killed_" + std::to_string(kill_at);
+    fuse_.left = kill_at;
+    bool killed = false;
+    try {
+      Run(out);
+    } catch (const Killed&) {
+      killed = true;
+    }
+    fuse_.left = -1;
+    if (killed) {
+      Run(out);
+    }
+    EXPECT_EQ(Artifacts(out), expected) << "killed at unit " << kill_at;
+    fs::remove_all(folder_ / out);
+  }
+}
+
+TEST_F(SearchRunTest, AResumeComputesNothingTwice) {
+  Run("run");
+  fuse_.left = 0;
+  EXPECT_TRUE(Run("run").computed.empty());
+  // Another budget: sensitivities stay, so only new configurations cost anything.
+  fuse_.left = -1;
+  const auto summary = Run("run", {"budgets=[{bops: 0.4 x int8}]"});
+  EXPECT_THAT(summary.skipped, ::testing::ElementsAre("costs", "sensitivity"));
+}
+
+TEST_F(SearchRunTest, InfeasibleBudgetsAreSaidBeforeAnything) {
+  try {
+    PrepareSearch(Read({"budgets=[{size_bytes: 10}, {mean_weight_bits: 1}]"}), RunContext{});
+    FAIL();
+  } catch (const ErrorList& list) {
+    ASSERT_EQ(list.errors().size(), 2U);
+    EXPECT_EQ(list.errors()[0].id(), ErrorId::kBudgetInfeasible);
+    EXPECT_THAT(list.errors()[0].message(), ::testing::HasSubstr("least possible"));
+  }
+}
+
+TEST_F(SearchRunTest, UnmatchedPinsAndMissingFilesAreErrors) {
+  const auto id_of = [&](const std::string& override_text) {
+    try {
+      PrepareSearch(Read({override_text}), RunContext{});
+    } catch (const Error& error) {
+      return error.id();
+    } catch (const ErrorList& list) {
+      return list.errors().front().id();
+    }
+    return ErrorId::kInternal;
+  };
+  EXPECT_EQ(id_of("space.pins.conv7={weight: 8}"), ErrorId::kPinUnmatched);
+  EXPECT_EQ(id_of("model.file=none.onnx"), ErrorId::kFileNotFound);
+  EXPECT_EQ(id_of("search.solver=simplex"), ErrorId::kSolverUnknown);
+}
+
+TEST_F(SearchRunTest, OursIsNeverWorseThanABaselineInPredictedLoss) {
+  Run("run");
+  const auto rows =
+      ParseResultsJson(ReadTextFile(folder_ / "run" / "results.json"), "results.json");
+  double ours = 0.0;
+  for (const ResultRow& row : rows) {
+    if (row.line == "ours") ours = *row.predicted_loss_nats;
+    if (!row.budget.empty() && row.predicted_loss_nats.has_value()) {
+      EXPECT_GE(*row.predicted_loss_nats, ours - 1e-12) << row.line;
+    }
+  }
+}
+
+TEST(EvaluationJsonTest, KeepsEveryBit) {
+  for (const std::size_t samples : {0U, 1U, 3U, 4U, 5U, 64U, 1001U}) {
+    Evaluation evaluation;
+    evaluation.samples = static_cast<std::int64_t>(samples);
+    RandomStream random(samples, "bits");
+    for (std::size_t i = 0; i < samples; ++i) {
+      evaluation.correct_per_sample.push_back(random.Sign() > 0);
+    }
+    evaluation.loss_nats = 0.1 + 0.2;
+    evaluation.kl_nats = std::nan("");
+    const Evaluation again = ParseEvaluationJson(EvaluationJson(evaluation));
+    EXPECT_EQ(again.correct_per_sample, evaluation.correct_per_sample);
+    EXPECT_EQ(again.loss_nats, evaluation.loss_nats);
+    EXPECT_TRUE(std::isnan(again.kl_nats));
+  }
+}
+
+TEST(ParseCanonicalTest, ReadsWhatBitConfigWrites) {
+  const BitConfig config{{{NumberFormat::Integer(4), NumberFormat::Float32()},
+                          {NumberFormat::Ternary(), NumberFormat::Integer(8)}}};
+  EXPECT_EQ(ParseCanonical(config.Canonical()), config);
+  EXPECT_FALSE(ParseCanonical("4/8,").has_value());
+  EXPECT_FALSE(ParseCanonical("4").has_value());
+}
+
+}  // namespace
+}  // namespace bitsearch
