@@ -58,9 +58,8 @@ std::int64_t ScaleCount(const Layer& layer, const WeightStorage& storage) {
       return channels;
     case Granularity::kPerGroup: {
       if (storage.group_size < 1) {
-        throw Error(ErrorId::kUsage,
-                    "got a group size of " + std::to_string(storage.group_size) +
-                        " (allowed: 1 or more)")
+        throw Error(ErrorId::kUsage, "got a group size of " + std::to_string(storage.group_size) +
+                                         " (allowed: 1 or more)")
             .Key("group_size");
       }
       const std::int64_t per_channel = layer.parameter_count / channels;
@@ -92,8 +91,8 @@ std::vector<bool> CarriesWeight(const LayerGraph& graph) {
     for (std::size_t earlier = 0; earlier < l && carries[l]; ++earlier) {
       if (!layers[earlier].weight) continue;
       const Tensor& theirs = graph.tensor(*layers[earlier].weight);
-      const bool same_bytes = mine.constant && theirs.constant &&
-                              mine.constant->SharesBytesWith(*theirs.constant);
+      const bool same_bytes =
+          mine.constant && theirs.constant && mine.constant->SharesBytesWith(*theirs.constant);
       carries[l] = *layers[l].weight != *layers[earlier].weight && !same_bytes;
     }
   }

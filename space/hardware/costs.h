@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "space/choices/quantization_spec.h"
 #include "space/choices/bit_choice.h"
 #include "space/choices/bit_config.h"
+#include "space/choices/quantization_spec.h"
 #include "space/graph/layer_graph.h"
 
 namespace bitsearch {

@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "space/support/csv.h"
 #include "space/support/error.h"
@@ -25,14 +24,16 @@ std::int64_t Nanoseconds(std::string_view text, const SourceLocation& where) {
   std::int64_t divisor = 1;
   for (int i = kDecimalsOfNs; i < decimal.decimals; ++i) divisor *= 10;
   const std::int64_t sign = decimal.unscaled < 0 ? -1 : 1;
-  return decimal.unscaled / divisor + (2 * (decimal.unscaled % divisor) * sign >= divisor ? sign : 0);
+  return decimal.unscaled / divisor +
+         (2 * (decimal.unscaled % divisor) * sign >= divisor ? sign : 0);
 }
 
 NumberFormat BitsAt(const CsvTable& csv, const CsvRow& row, std::size_t column) {
   const std::string& text = csv.Text(row, column);
   if (const auto format = NumberFormat::Parse(text)) return *format;
-  throw Error(ErrorId::kLatencyBits, "got '" + text + "' (allowed: 1 to 16, ternary, fp16, bf16, "
-                                                      "fp32, or 0 for a skipped block)")
+  throw Error(ErrorId::kLatencyBits, "got '" + text +
+                                         "' (allowed: 1 to 16, ternary, fp16, bf16, "
+                                         "fp32, or 0 for a skipped block)")
       .At(csv.LocationOf(row, column))
       .Key(csv.header()[column]);
 }
@@ -63,8 +64,7 @@ LatencyEntry EntryAt(const CsvTable& csv, const CsvRow& row, const TimeColumns& 
     entry.stddev_ns = time(*columns.stddev);
   }
   if (columns.samples && !csv.Text(row, *columns.samples).empty()) {
-    entry.samples =
-        NonNegative(csv, row, *columns.samples, csv.Integer(row, *columns.samples));
+    entry.samples = NonNegative(csv, row, *columns.samples, csv.Integer(row, *columns.samples));
   }
   return entry;
 }

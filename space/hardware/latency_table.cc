@@ -142,8 +142,7 @@ std::optional<LatencyEntry> LatencyTable::Interpolate(const std::string& key,
   const int at = choice.weight.bits();
   for (int bits = 1; bits <= 16; ++bits) {
     if (bits == at) continue;
-    const auto entry =
-        InterpolateActivation(key, {NumberFormat::Integer(bits), choice.activation});
+    const auto entry = InterpolateActivation(key, {NumberFormat::Integer(bits), choice.activation});
     if (!entry) continue;
     if (bits < at) low = {bits, *entry};
     if (bits > at && !high) high = {bits, *entry};

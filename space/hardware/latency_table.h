@@ -127,8 +127,7 @@ class LatencyTable {
   /// The key under which a layer's entries lie, by id or by signature; null if it has none.
   const std::string* KeyOf(const LayerKey& layer, LookupKind* kind) const;
   std::optional<LatencyEntry> Interpolate(const std::string& key, BitChoice choice) const;
-  std::optional<LatencyEntry> InterpolateActivation(const std::string& key,
-                                                    BitChoice choice) const;
+  std::optional<LatencyEntry> InterpolateActivation(const std::string& key, BitChoice choice) const;
 
   std::vector<Row> rows_;
   std::vector<std::string> keys_;

@@ -63,8 +63,8 @@ Extents AutoPads(const std::string& mode, const LayerSignature& signature) {
     const std::int64_t stride = signature.strides[i];
     const std::int64_t span = signature.dilations[i] * (signature.kernel[i] - 1) + 1;
     const std::int64_t out = (signature.size[i] + stride - 1) / stride;
-    const std::int64_t total = std::max<std::int64_t>(0, (out - 1) * stride + span -
-                                                             signature.size[i]);
+    const std::int64_t total =
+        std::max<std::int64_t>(0, (out - 1) * stride + span - signature.size[i]);
     const std::int64_t small = total / 2;
     pads[i] = mode == "SAME_LOWER" ? total - small : small;
     pads[i + rank] = total - pads[i];
@@ -128,7 +128,7 @@ void FillProduct(const LayerGraph& graph, const Layer& layer, LayerSignature* si
     const auto out_axis = static_cast<std::size_t>(layer.output_channel_axis);
     signature->out_channels = layer.output_channels;
     // The contracted axis is the other of the last two.
-    signature->in_channels = weight.size() < 2 ? weight.front()
+    signature->in_channels = weight.size() < 2               ? weight.front()
                              : out_axis + 1 == weight.size() ? weight[weight.size() - 2]
                                                              : weight.back();
   } else {

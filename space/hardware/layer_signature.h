@@ -1,6 +1,7 @@
 #pragma once
-// What a kernel's time depends on besides bits: operator, channels, extents, kernel, stride, groups.
-// Lets one measurement serve every layer of the same shape, in any network. Reads LayerGraph only.
+// What a kernel's time depends on besides bits: operator, channels, extents, kernel, stride,
+// groups. Lets one measurement serve every layer of the same shape, in any network. Reads
+// LayerGraph only.
 
 #include <cstdint>
 #include <optional>
@@ -12,7 +13,8 @@
 
 namespace bitsearch {
 
-/// The shape of a layer's work for one sample. Two layers with equal signatures run the same kernel.
+/// The shape of a layer's work for one sample. Two layers with equal signatures run the same
+/// kernel.
 struct LayerSignature {
   std::string op;  ///< Conv, ConvTranspose, Gemm or MatMul.
   std::int64_t in_channels = 0;

@@ -108,7 +108,8 @@ class Liveness {
     return std::nullopt;
   }
 
-  /// A value that no layer reads itself (it is pooled, added, …) has the bits of what it turns into.
+  /// A value that no layer reads itself (it is pooled, added, …) has the bits of what it turns
+  /// into.
   void InheritReaders() {
     for (std::size_t v = 0; v < values_.size(); ++v) {
       std::optional<std::size_t> next = successor_[v];
