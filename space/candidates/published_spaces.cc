@@ -57,13 +57,13 @@ CandidateSpace MakeApqSpace() {
   using S = ApqSpace;
   std::vector<Gene> genes;
   for (std::size_t s = 0; s < S::kStages; ++s) {
-    // The last stage has one block, so its depth changes nothing; it stays a gene because the
-    // reference genomes have it.
-    genes.push_back(
-        {fmt::format("stage{}.depth", s), GeneKind::kArchitecture, {"2", "3", "4"}});
+    // The last stage has one block: its depth is given.
+    genes.push_back({fmt::format("stage{}.depth", s), GeneKind::kArchitecture,
+                     s + 1 < S::kStages ? std::vector<std::string>{"2", "3", "4"}
+                                        : std::vector<std::string>{"1"}});
   }
   const auto parent = [](std::size_t b) { return S::DepthGene(b / 4); };
-  const auto mask = [](std::size_t b) { return DeepEnough(b % 4); };
+  const auto mask = [](std::size_t b) { return DeepEnough(b % 4); };  // Block 20: always.
   for (std::size_t b = 0; b < S::kBlocks; ++b) {
     genes.push_back({fmt::format("block{}.kernel", b), GeneKind::kArchitecture, Texts(S::kKernels),
                      parent(b), mask(b)});

@@ -34,7 +34,7 @@ struct OnceForAllSpace {
 CandidateSpace MakeOnceForAllSpace();
 
 /// APQ's space (Wang et al., CVPR 2020) on MobileNetV2: 21 blocks in 6 stages (4, 4, 4, 4, 4, 1).
-/// Genes: depth (2, 3, 4) per stage of four; kernel (3, 5, 7) per block; middle channels per block
+/// Genes: depth (2, 3, 4) per stage of four blocks; kernel (3, 5, 7) per block; middle channels per block
 /// (4 to 6 times the input channels in steps of 8: architecture and pruning in one); bits
 /// (4, 6, 8) of weights and activations of the pointwise and of the depthwise layers per block.
 struct ApqSpace {
