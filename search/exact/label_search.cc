@@ -1,0 +1,424 @@
+// The search around the passes: dual bound, first incumbents, an order of levels that decides the
+// doubtful ones first, removal of arcs that no better configuration uses, passes of growing width.
+#include "search/exact/label_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "search/exact/label_pass.h"
+#include "search/exact/lagrangian.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int kDualIterations = 400;
+
+class Search {
+ public:
+  Search(const LayeredGraph& graph, const std::vector<std::int64_t>& capacity,
+         const LabelSearchSettings& settings)
+      : original_(graph), capacity_(capacity), settings_(settings) {
+    state_.best_loss = settings.cutoff;
+    state_.slack = [this](std::int64_t best) {
+      return state_.found ? settings_.gap * std::abs(static_cast<double>(
+                                               best + settings_.loss_offset))
+                          : 1.0;
+    };
+  }
+
+  LabelSearchResult Run() {
+    graph_ = original_;
+    level_of_.resize(graph_.levels.size());
+    std::iota(level_of_.begin(), level_of_.end(), std::size_t{0});
+    if (!PathsExist()) return Nothing();
+    const Lagrangian relaxation(graph_, capacity_);
+    TryCheapestPaths();
+    DualResult dual = MaximizeDual(relaxation, kDualIterations);
+    result_.counters.dual_iterations = dual.iterations;
+    for (const LagrangianPath& path : dual.paths) TryPath(path.by_level, path.loss, path.cost);
+    if (dual.proves_infeasible && !state_.found) return Nothing();
+    result_.lower_bound = relaxation.LossScale() *
+                          (dual.value - relaxation.Margin(dual.value, dual.multipliers));
+    for (std::size_t d = 0; d < graph_.dims; ++d) {
+      result_.multipliers.push_back(dual.multipliers[d] * relaxation.LossScale() /
+                                    relaxation.CostScale(d));
+    }
+    ChooseMultipliers(dual.multipliers);
+    if (graph_.separable()) OrderByDoubt(relaxation, dual.multipliers);
+    Passes();
+    return Finish();
+  }
+
+ private:
+  /// There is no path within the capacities.
+  LabelSearchResult Nothing() {
+    result_.found = false;
+    result_.proved = true;
+    result_.lower_bound = kInfinity;
+    result_.multipliers.assign(graph_.dims, 0.0);
+    return result_;
+  }
+
+  bool PathsExist() {
+    least_ = LeastCostToGo(graph_);
+    for (const LayeredLevel& level : graph_.levels) {
+      if (level.arcs.empty()) return false;
+    }
+    for (std::size_t d = 0; d < graph_.dims; ++d) {
+      if (least_[0][d] == ReducedProblem::kUnlimited || least_[0][d] > capacity_[d]) return false;
+    }
+    return graph_.dims > 0 || Lagrangian(graph_, capacity_).has_path();
+  }
+
+  void TryPath(const std::vector<std::uint32_t>& by_level, std::int64_t loss,
+               const std::vector<std::int64_t>& cost) {
+    if (by_level.size() != graph_.levels.size() || loss >= state_.best_loss) return;
+    for (std::size_t d = 0; d < cost.size(); ++d) {
+      if (cost[d] > capacity_[d]) return;
+    }
+    state_.best_loss = loss;
+    state_.found = true;
+    state_.by_level = by_level;
+  }
+
+  /// The path of least cost in each dimension (least loss among equals is not sought).
+  void TryCheapestPaths() {
+    for (std::size_t d = 0; d < graph_.dims; ++d) {
+      std::vector<std::uint32_t> by_level;
+      std::int64_t loss = 0;
+      std::vector<std::int64_t> cost(graph_.dims, 0);
+      std::size_t state = 0;
+      for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
+        const LayeredLevel& level = graph_.levels[k];
+        for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+          const LayeredArc& arc = level.arcs[a];
+          const std::int64_t onward = least_[k + 1][arc.to * graph_.dims + d];
+          if (arc.from != state || onward == ReducedProblem::kUnlimited ||
+              level.cost[a * graph_.dims + d] + onward != least_[k][state * graph_.dims + d]) {
+            continue;
+          }
+          by_level.push_back(arc.choice);
+          loss += arc.loss;
+          for (std::size_t e = 0; e < graph_.dims; ++e) cost[e] += level.cost[a * graph_.dims + e];
+          state = arc.to;
+          break;
+        }
+      }
+      TryPath(by_level, loss, cost);
+    }
+  }
+
+  /// The optimal multipliers and some around them: a partial configuration that has drifted off the
+  /// budget is bounded better by those of the budget it has left.
+  void ChooseMultipliers(const std::vector<double>& best) {
+    multipliers_.push_back(best);
+    std::vector<std::size_t> active;
+    for (std::size_t d = 0; d < best.size(); ++d) {
+      if (best[d] > 0.0) active.push_back(d);
+    }
+    if (active.empty()) return;
+    for (double factor : {0.85, 1.18}) {
+      std::vector<double> scaled = best;
+      for (double& value : scaled) value *= factor;
+      multipliers_.push_back(scaled);
+    }
+    if (active.size() < 2) return;
+    for (std::size_t d : active) {
+      std::vector<double> scaled = best;
+      scaled[d] *= 1.3;
+      multipliers_.push_back(scaled);
+    }
+  }
+
+  /// Separable problems: the level whose second choice costs least comes first, so that after a few
+  /// levels no other choice than the cheapest can pay (the core of a knapsack: Pisinger 1995).
+  void OrderByDoubt(const Lagrangian& relaxation, const std::vector<double>& multipliers) {
+    std::vector<double> doubt;
+    for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
+      double least = kInfinity;
+      double second = kInfinity;
+      for (std::size_t a = 0; a < graph_.levels[k].arcs.size(); ++a) {
+        double value = relaxation.arc_loss(k, a);
+        for (std::size_t d = 0; d < graph_.dims; ++d) {
+          value += multipliers[d] * relaxation.arc_cost(k, a, d);
+        }
+        if (value < least) {
+          second = least;
+          least = value;
+        } else {
+          second = std::min(second, value);
+        }
+      }
+      doubt.push_back(second - least);
+    }
+    std::vector<std::size_t> order(doubt.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&doubt](std::size_t a, std::size_t b) { return doubt[a] < doubt[b]; });
+    LayeredGraph ordered;
+    ordered.dims = graph_.dims;
+    ordered.peaks = graph_.peaks;
+    std::vector<std::uint32_t> by_level;
+    for (std::size_t k : order) {
+      ordered.levels.push_back(std::move(graph_.levels[k]));
+      if (state_.found) by_level.push_back(state_.by_level[k]);
+    }
+    state_.by_level = std::move(by_level);
+    graph_ = std::move(ordered);
+    level_of_ = std::move(order);
+  }
+
+  void ComputeBounds() {
+    const Lagrangian relaxation(graph_, capacity_);
+    completions_.clear();
+    // Multipliers are kept in grid units per unit of cost, because filtering changes the scales.
+    for (const std::vector<double>& raw : raw_multipliers_) {
+      std::vector<double> scaled(raw);
+      for (std::size_t d = 0; d < scaled.size(); ++d) {
+        scaled[d] *= relaxation.CostScale(d) / relaxation.LossScale();
+      }
+      completions_.push_back(CompletionsUnder(relaxation, scaled));
+    }
+    least_ = LeastCostToGo(graph_);
+  }
+
+  /// Removes arcs that no configuration better than the incumbent uses.
+  void FilterArcs() {
+    if (!state_.found && settings_.cutoff == LabelSearchSettings().cutoff) return;
+    const double best = static_cast<double>(state_.best_loss);
+    const double slack = std::max(1.0, state_.slack(state_.best_loss));
+    const double threshold = best - slack + LargestMargin(completions_, best);
+    bool removed = false;
+    for (const Completions& completion : completions_) {
+      std::vector<double> from_start(1, 0.0);
+      for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
+        LayeredLevel& level = graph_.levels[k];
+        std::vector<double> next(level.state_count, kInfinity);
+        for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+          LayeredArc& arc = level.arcs[a];
+          double value = from_start[arc.from] + static_cast<double>(arc.loss);
+          for (std::size_t d = 0; d < graph_.dims; ++d) {
+            value += completion.multiplier[d] *
+                     static_cast<double>(level.cost[a * graph_.dims + d]);
+          }
+          next[arc.to] = std::min(next[arc.to], value);
+          const double bound = value + completion.to_go[k + 1][arc.to];
+          if (bound > threshold && arc.choice != kRemoved) {
+            state_.pruned_bound = std::min(state_.pruned_bound, bound);
+            arc.choice = kRemoved;
+            removed = true;
+          }
+        }
+        from_start = std::move(next);
+      }
+    }
+    if (!removed) return;
+    for (LayeredLevel& level : graph_.levels) Compact(&level);
+    ComputeBounds();
+  }
+
+  void Compact(LayeredLevel* level) const {
+    std::size_t to = 0;
+    for (std::size_t a = 0; a < level->arcs.size(); ++a) {
+      if (level->arcs[a].choice == kRemoved) continue;
+      level->arcs[to] = level->arcs[a];
+      for (std::size_t d = 0; d < graph_.dims; ++d) {
+        level->cost[to * graph_.dims + d] = level->cost[a * graph_.dims + d];
+      }
+      ++to;
+    }
+    level->arcs.resize(to);
+    level->cost.resize(to * graph_.dims);
+    level->peak.clear();
+  }
+
+  void Passes() {
+    const Lagrangian relaxation(graph_, capacity_);
+    for (const std::vector<double>& scaled : multipliers_) {
+      std::vector<double> raw(scaled);
+      for (std::size_t d = 0; d < raw.size(); ++d) {
+        raw[d] *= relaxation.LossScale() / relaxation.CostScale(d);
+      }
+      raw_multipliers_.push_back(std::move(raw));
+    }
+    ComputeBounds();
+    std::int64_t width = 64;
+    while (true) {
+      if (Done()) return;
+      FilterArcs();
+      if (std::any_of(graph_.levels.begin(), graph_.levels.end(),
+                      [](const LayeredLevel& level) { return level.arcs.empty(); })) {
+        // Every path was priced out: the incumbent (or nothing below the cutoff) is best.
+        RaiseBound(state_.pruned_bound);
+        result_.proved = true;
+        return;
+      }
+      state_.dropped_bound = kInfinity;
+      RunPass(width);
+      if (state_.stopped) return;
+      RaiseBound(std::min(state_.dropped_bound, state_.pruned_bound));
+      if (settings_.report) {
+        const double best = static_cast<double>(state_.best_loss);
+        settings_.report(state_.best_loss, std::min(result_.lower_bound, best), state_.labels);
+      }
+      if (state_.dropped_bound == kInfinity) {
+        result_.proved = true;
+        return;
+      }
+      if (width >= settings_.max_labels) return;
+      if (!state_.found && width >= 1024 && !tried_feasibility_ && !SearchFeasible()) return;
+      width = std::min(width * 16, settings_.max_labels);
+    }
+  }
+
+  void RunPass(std::int64_t width) {
+    switch (graph_.dims) {
+      case 0:
+      case 1: return RunPassOf<1>(width);
+      case 2: return RunPassOf<2>(width);
+      case 3: return RunPassOf<3>(width);
+      case 4: return RunPassOf<4>(width);
+      default: break;
+    }
+    if (graph_.dims <= 8) return RunPassOf<8>(width);
+    if (graph_.dims <= 16) return RunPassOf<16>(width);
+    throw Error(ErrorId::kSolverUnsupported, "more than 16 limits at once")
+        .Hint("leave out limits that cannot bind");
+  }
+
+  template <int D>
+  void RunPassOf(std::int64_t width) {
+    LabelPass<D>(graph_, capacity_, completions_, least_)
+        .Run(width, settings_.first_feasible, settings_.should_stop, &state_);
+  }
+
+  /// Nothing within the limits is known: minimise one limited cost under the other limits. False if
+  /// that proves that nothing exists or was stopped.
+  bool SearchFeasible() {
+    tried_feasibility_ = true;
+    std::size_t d = 0;
+    while (d < graph_.dims && capacity_[d] == ReducedProblem::kUnlimited) ++d;
+    if (d == graph_.dims) return true;
+    LayeredGraph swapped;
+    swapped.dims = graph_.dims - 1;
+    std::vector<std::int64_t> rest;
+    for (std::size_t e = 0; e < graph_.dims; ++e) {
+      if (e != d) rest.push_back(capacity_[e]);
+    }
+    for (const LayeredLevel& level : graph_.levels) {
+      LayeredLevel copy;
+      copy.decision = level.decision;
+      copy.state_count = level.state_count;
+      copy.arcs = level.arcs;
+      for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+        copy.arcs[a].loss = level.cost[a * graph_.dims + d];
+        for (std::size_t e = 0; e < graph_.dims; ++e) {
+          if (e != d) copy.cost.push_back(level.cost[a * graph_.dims + e]);
+        }
+      }
+      swapped.levels.push_back(std::move(copy));
+    }
+    LabelSearchSettings settings = settings_;
+    settings.cutoff = capacity_[d] + 1;
+    settings.first_feasible = true;
+    settings.gap = 0.0;
+    settings.report = nullptr;
+    const LabelSearchResult inner = LabelSearch(swapped, rest, settings);
+    result_.counters.labels += inner.counters.labels;
+    result_.counters.dual_iterations += inner.counters.dual_iterations;
+    if (inner.found) {
+      AdoptPath(inner.by_level);
+      return true;
+    }
+    if (!inner.proved) return !settings_.should_stop();
+    result_.proved = true;
+    result_.lower_bound = kInfinity;
+    return false;
+  }
+
+  void AdoptPath(const std::vector<std::uint32_t>& by_level) {
+    std::int64_t loss = 0;
+    std::vector<std::int64_t> cost(graph_.dims, 0);
+    std::size_t state = 0;
+    for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
+      const LayeredLevel& level = graph_.levels[k];
+      for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+        if (level.arcs[a].from != state || level.arcs[a].choice != by_level[k]) continue;
+        loss += level.arcs[a].loss;
+        for (std::size_t d = 0; d < graph_.dims; ++d) cost[d] += level.cost[a * graph_.dims + d];
+        state = level.arcs[a].to;
+        break;
+      }
+    }
+    TryPath(by_level, loss, cost);
+  }
+
+  /// `bound` as computed under completions_, rounding not yet taken off.
+  void RaiseBound(double bound) {
+    if (bound < kInfinity) {
+      bound -= LargestMargin(completions_, static_cast<double>(state_.best_loss));
+    }
+    result_.lower_bound = std::max(result_.lower_bound, bound);
+  }
+
+  bool Done() {
+    if (settings_.should_stop() || (settings_.first_feasible && state_.found)) return true;
+    if (!state_.found) return false;
+    const double best = static_cast<double>(state_.best_loss);
+    if (result_.lower_bound > best - 1.0) {
+      result_.proved = true;
+      return true;
+    }
+    return best - result_.lower_bound <= state_.slack(state_.best_loss);
+  }
+
+  LabelSearchResult Finish() {
+    result_.counters.labels += state_.labels;
+    result_.found = state_.found;
+    if (!state_.found) {
+      if (result_.proved) result_.lower_bound = kInfinity;
+      return result_;
+    }
+    result_.loss = state_.best_loss;
+    result_.by_level.assign(level_of_.size(), 0);
+    for (std::size_t k = 0; k < level_of_.size(); ++k) {
+      result_.by_level[level_of_[k]] = state_.by_level[k];
+    }
+    const double best = static_cast<double>(state_.best_loss);
+    // Nothing was left out but labels that cannot be better by a whole unit, or, with a gap allowed,
+    // by more than the gap.
+    const bool within_gap = state_.pruned_bound <= best - 1.0;
+    if (result_.proved && !within_gap) result_.lower_bound = best;
+    result_.lower_bound = std::min(result_.lower_bound, best);
+    result_.proved = result_.proved && !within_gap;
+    return result_;
+  }
+
+  static constexpr std::uint32_t kRemoved = 0xffffffffu;
+
+  const LayeredGraph& original_;
+  const std::vector<std::int64_t>& capacity_;
+  const LabelSearchSettings& settings_;
+  LayeredGraph graph_;
+  std::vector<std::size_t> level_of_;  // graph_'s level k is the original's level level_of_[k]
+  std::vector<std::vector<double>> multipliers_;
+  std::vector<std::vector<double>> raw_multipliers_;
+  std::vector<Completions> completions_;
+  std::vector<std::vector<std::int64_t>> least_;
+  LabelPassState state_;
+  LabelSearchResult result_;
+  bool tried_feasibility_ = false;
+};
+
+}  // namespace
+
+LabelSearchResult LabelSearch(const LayeredGraph& graph, const std::vector<std::int64_t>& capacity,
+                              const LabelSearchSettings& settings) {
+  return Search(graph, capacity, settings).Run();
+}
+
+}  // namespace bitsearch
