@@ -263,9 +263,11 @@ std::vector<TensorValue> FoldWhere(const OperatorContext& context) {
 std::vector<TensorValue> FoldRange(const OperatorContext& context) {
   const auto count = static_cast<std::size_t>(ElementCount(context.OutputDims(0)));
   if (IsFloat(context.Type(0))) {
+    const float first = context.Floats(0)[0];
+    const float delta = context.Floats(2)[0];
     std::vector<float> values;
     for (std::size_t i = 0; i < count; ++i) {
-      values.push_back(context.Floats(0)[0] + static_cast<float>(i) * context.Floats(2)[0]);
+      values.push_back(first + static_cast<float>(i) * delta);
     }
     return {TensorValue::FromFloats(context.OutputDims(0), values)};
   }

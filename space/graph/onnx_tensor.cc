@@ -22,6 +22,9 @@ Error TensorError(const std::string& name, const std::string& message, const std
 
 /// Bytes that the elements take; −1 where the shape is impossible.
 std::int64_t ExpectedBytes(const Shape& shape, int bits) {
+  for (const std::int64_t extent : shape) {
+    if (extent > kLargestExtent) return -1;
+  }
   const std::int64_t count = ElementCount(shape);
   if (count < 0 || count > std::numeric_limits<std::int64_t>::max() / 64) return -1;
   return (count * bits + 7) / 8;

@@ -100,11 +100,13 @@ class Exporter {
 
  private:
   void WriteOpset() {
+    bool found = false;
     for (onnx::OperatorSetIdProto& import : *model_.mutable_opset_import()) {
       if (!import.domain().empty() && import.domain() != "ai.onnx") continue;
       import.set_version(graph_.opset);
-      return;
+      found = true;
     }
+    if (found) return;
     onnx::OperatorSetIdProto* import = model_.add_opset_import();
     import->set_domain("");
     import->set_version(graph_.opset);

@@ -32,6 +32,11 @@ const TensorValue& OperatorContext::Value(std::size_t slot) const {
 void OperatorContext::SetOutput(std::size_t slot, DataType type, Shape shape) {
   if (slot >= outputs_.size()) return;
   for (const std::int64_t extent : shape) {
+    if (extent > kLargestExtent) {
+      throw Fail(
+          "output " + std::to_string(slot) + " would have an extent of " + std::to_string(extent),
+          "no tensor can be that large; the model file is damaged");
+    }
     if (extent < 0) {
       throw Fail("output " + std::to_string(slot) + " would have a negative extent (" +
                      std::to_string(extent) + ")",

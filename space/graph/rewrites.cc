@@ -88,23 +88,24 @@ struct Candidate {
   NodeIndex norm;
 };
 
-/// The foldable pairs, in topological order.
+/// The foldable pairs, in topological order; the graph's layers must be up to date.
 std::vector<Candidate> FindCandidates(const LayerGraph& graph) {
   std::vector<Candidate> candidates;
-  for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
-    const Node& node = graph.nodes()[n];
-    const bool foldable = node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm";
-    if (!foldable || !IsDefaultDomain(node)) continue;
-    if (ConstantInput(graph, node, 1) == nullptr) continue;
+  for (const Layer& layer : graph.layers()) {
+    const Node& node = graph.node(layer.node);
+    if (node.op == "MatMul") continue;
     const bool has_bias = node.inputs.size() > 2 && node.inputs[2];
     if (has_bias && ConstantInput(graph, node, 2) == nullptr) continue;
+    const Shape& weight = ConstantInput(graph, node, 1)->shape();
+    const std::int64_t group = node.attributes.Int("group", 1);
+    if (group < 1 || weight[0] % group != 0) continue;
     const TensorIndex output = node.outputs.front();
     const std::vector<NodeIndex>& readers = graph.Consumers(output);
     if (readers.size() != 1 || IsGraphOutput(graph, output)) continue;
     const Node& norm = graph.node(readers.front());
     if (norm.op != "BatchNormalization" || !IsDefaultDomain(norm)) continue;
     if (norm.inputs.front() != output) continue;
-    candidates.push_back({NodeIndex(n), readers.front()});
+    candidates.push_back({layer.node, readers.front()});
   }
   return candidates;
 }
@@ -158,6 +159,13 @@ void FoldOne(LayerGraph& graph, const Candidate& candidate, const BatchNormStati
         (before - double{statistics.mean[c]}) * factor[c] + double{statistics.beta[c]};
     bias[c] = static_cast<float>(after / bias_scale);
   }
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!std::all_of(scaled.begin(), scaled.end(), finite) ||
+      !std::all_of(bias.begin(), bias.end(), finite)) {
+    throw Error(ErrorId::kModelNotFinite, "folding the batch normalisation overflows float32")
+        .Key(node.id)
+        .Hint("its scale or variance is extreme; export a sound checkpoint");
+  }
   const std::string weight_name = graph.tensor(*node.inputs[1]).name;
   ReplaceConstantInput(graph, candidate.layer, 1, weight_name + ":folded",
                        TensorValue::FromFloats(weight.shape(), scaled));
@@ -187,6 +195,7 @@ std::size_t OutputChannels(const Node& node, const Shape& weight) {
 
 LayerGraph FoldBatchNorm(const LayerGraph& original, BatchNormMap* statistics) {
   LayerGraph graph = original;
+  graph.FindLayers();
   std::vector<bool> dead(graph.nodes().size(), false);
   for (const Candidate& candidate : FindCandidates(graph)) {
     const Node& node = graph.node(candidate.layer);

@@ -63,6 +63,12 @@ SymbolicInputs ReadInputs(const LayerGraph& graph, const InferenceOptions& optio
         if (shape[i] < 0) shape[i] = given->second[i];
       }
     }
+    for (const std::int64_t extent : shape) {
+      if (extent <= kLargestExtent) continue;
+      throw Error(ErrorId::kModelShape, "the input declares an extent of " + std::to_string(extent))
+          .Key(tensor.name)
+          .Hint("no tensor can be that large; the model file is damaged");
+    }
     std::vector<std::string> names(shape.size());
     for (std::size_t i = 0; i < shape.size(); ++i) {
       if (shape[i] >= 0) continue;

@@ -8,7 +8,7 @@
 namespace bitsearch::ops {
 namespace {
 
-constexpr std::int64_t kLargestAttribute = std::int64_t{1} << 24;
+constexpr std::int64_t kLargestAttribute = std::int64_t{1} << 20;
 
 struct Window {
   std::vector<std::int64_t> kernel;

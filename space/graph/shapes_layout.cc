@@ -221,6 +221,7 @@ void TileShape(OperatorContext& context) {
                        ToString(output));
   }
   for (std::size_t i = 0; i < output.size(); ++i) {
+    if (repeats[i] < 0) throw context.Fail("repeats " + ToString(repeats) + " are negative");
     output[i] = Multiply(context, output[i], repeats[i]);
   }
   context.SetOutput(0, context.Type(0), output);

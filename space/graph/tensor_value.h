@@ -43,6 +43,9 @@ int BitsOf(DataType type);
 /// Extents of a tensor. −1 is an extent that is not known (a symbolic batch).
 using Shape = std::vector<std::int64_t>;
 
+/// No file may declare more along one axis; keeps arithmetic on extents far from overflow.
+inline constexpr std::int64_t kLargestExtent = std::int64_t{1} << 40;
+
 /// Number of elements; −1 if an extent is unknown. A scalar (empty shape) has one.
 std::int64_t ElementCount(const Shape& shape);
 /// "[1, 3, 32, 32]"; an unknown extent prints as "?".
