@@ -89,13 +89,25 @@ TEST(BadInputCoverageTest, EveryCaseNamesAnError) {
   for (const std::string& name : CaseNames()) EXPECT_TRUE(slugs.contains(SlugOf(name))) << name;
 }
 
-TEST(BadInputCoverageTest, EveryErrorHasACase) {
+// Errors that still wait for a case are listed in without_case.txt, which may only shrink: a new
+// error needs a case, and a listed one that got its case must leave the list.
+TEST(BadInputCoverageTest, EveryErrorHasACaseOrIsListedAsWaiting) {
   // An internal error has no input that causes it; a stop is not caused by input either.
   std::set<std::string> covered = {"internal", "interrupted"};
   for (const std::string& name : CaseNames()) covered.insert(SlugOf(name));
+  std::set<std::string> waiting;
+  std::ifstream list(std::filesystem::path(BITSEARCH_SOURCE_DIR) / "tests" / "bad_input" /
+                     "without_case.txt");
+  ASSERT_TRUE(list);
+  for (std::string slug; std::getline(list, slug);) waiting.insert(slug);
   for (const ErrorId id : AllErrorIds()) {
-    EXPECT_TRUE(covered.contains(std::string(Slug(id)))) << Slug(id) << " has no case";
+    const std::string slug(Slug(id));
+    EXPECT_NE(covered.contains(slug), waiting.contains(slug))
+        << slug << (covered.contains(slug) ? " has a case now: take it off the list"
+                                           : " has no case");
+    waiting.erase(slug);
   }
+  EXPECT_TRUE(waiting.empty()) << *waiting.begin() << " is listed but is no error";
 }
 
 }  // namespace

@@ -27,11 +27,9 @@ TEST(Costs, SizeCountsWeightsScalesZeroPointsAndBiases) {
   ASSERT_EQ(a.id, "a");
   EXPECT_EQ(SizeBits(a, Bits(4, 8)), 288 * 4 + 8 * 32 + 8 * 32);
   EXPECT_EQ(SizeBits(a, Bits(4, 8), {Granularity::kPerTensor}), 288 * 4 + 32 + 8 * 32);
-  EXPECT_EQ(SizeBits(a, Bits(4, 8), {Granularity::kPerTensor, 0, true}),
-            288 * 4 + 32 + 4 + 8 * 32);
+  EXPECT_EQ(SizeBits(a, Bits(4, 8), {Granularity::kPerTensor, 0, true}), 288 * 4 + 32 + 4 + 8 * 32);
   // 36 weights a channel in blocks of 16: three blocks, the last shorter.
-  EXPECT_EQ(SizeBits(a, Bits(4, 8), {Granularity::kPerGroup, 16}),
-            288 * 4 + 8 * 3 * 32 + 8 * 32);
+  EXPECT_EQ(SizeBits(a, Bits(4, 8), {Granularity::kPerGroup, 16}), 288 * 4 + 8 * 3 * 32 + 8 * 32);
   EXPECT_EQ(SizeBits(a, {kFloat, kFloat}), 288 * 32 + 8 * 32) << "floats have no scale";
   EXPECT_EQ(SizeBits(a, {NumberFormat::Ternary(), kFloat}), 288 * 2 + 8 * 32 + 8 * 32);
   EXPECT_EQ(SizeBits(a, {NumberFormat::Skip(), NumberFormat::Skip()}), 0);
@@ -96,11 +94,14 @@ TEST(LayerEdges, FollowOperatorsBetweenLayers) {
   std::map<std::pair<std::string, std::string>, std::pair<std::int64_t, bool>> edges;
   for (const LayerEdge& edge : LayerEdges(graph)) {
     edges[{graph.layer(edge.producer).id, graph.layer(edge.consumer).id}] = {edge.elements,
-                                                                            edge.pays};
+                                                                             edge.pays};
   }
   const std::map<std::pair<std::string, std::string>, std::pair<std::int64_t, bool>> expected = {
-      {{"stem", "a"}, {256, true}}, {{"stem", "down"}, {256, false}}, {{"a", "b"}, {128, true}},
-      {{"b", "fc"}, {128, true}},   {{"down", "fc"}, {128, true}}};
+      {{"stem", "a"}, {256, true}},
+      {{"stem", "down"}, {256, false}},
+      {{"a", "b"}, {128, true}},
+      {{"b", "fc"}, {128, true}},
+      {{"down", "fc"}, {128, true}}};
   EXPECT_EQ(edges, expected);
   EXPECT_EQ(ReadsGraphInput(graph), (std::vector<bool>{true, false, false, false, false}));
   EXPECT_EQ(FeedsGraphOutput(graph), (std::vector<bool>{false, false, false, false, true}));
@@ -114,8 +115,7 @@ TEST(MemoryCuts, KeepTheBlockInputAliveAcrossABlock) {
     for (const auto& term : cut.terms) found[cut.name][graph.layer(term.layer).id] = term.elements;
   }
   EXPECT_EQ(found["stem"], (std::map<std::string, std::int64_t>{{"stem", 192}, {"a", 256}}));
-  EXPECT_EQ(found["b"],
-            (std::map<std::string, std::int64_t>{{"a", 256}, {"b", 128}, {"fc", 128}}));
+  EXPECT_EQ(found["b"], (std::map<std::string, std::int64_t>{{"a", 256}, {"b", 128}, {"fc", 128}}));
   // b's output waits for the skip convolution, which makes as much again.
   EXPECT_EQ(found["down"], (std::map<std::string, std::int64_t>{{"a", 256}, {"fc", 256}}));
   EXPECT_FALSE(found.contains("a")) << "never more than the cut at b";

@@ -145,9 +145,9 @@ TEST(LatencyCsv, ReadsItsOwnText) {
   table.Add("fc", {NumberFormat::Ternary(), NumberFormat::Integer(8)}, {3, 1, 2});
   table.DeclareSignature("fc", "Gemm:in8:out10:rows1");
   table.DeclareSignature("fc2", "Gemm:in8:out10:rows1");
-  table.AddTransition({"fc", "conv,with \"comma\"", NumberFormat::Float32(),
-                       NumberFormat::Integer(8)},
-                      {250, 3, 31});
+  table.AddTransition(
+      {"fc", "conv,with \"comma\"", NumberFormat::Float32(), NumberFormat::Integer(8)},
+      {250, 3, 31});
   const std::string text = LatencyCsvText(table);
   LatencyTable again = ParseLatencyCsv(text, "t.csv");
   ParseTransitionsCsv(TransitionsCsvText(table), "r.csv", &again);
@@ -158,8 +158,9 @@ TEST(LatencyCsv, ReadsItsOwnText) {
   ASSERT_EQ(again.rows().size(), 3u);
   EXPECT_EQ(again.rows()[1].entry, (LatencyEntry{7}));
   EXPECT_EQ(again.rows()[2].entry, (LatencyEntry{3, 1, 2}));
-  EXPECT_EQ(again.Require({"x", "Gemm:in8:out10:rows1"},
-                          {NumberFormat::Float32(), NumberFormat::Float32()})
+  EXPECT_EQ(again
+                .Require({"x", "Gemm:in8:out10:rows1"},
+                         {NumberFormat::Float32(), NumberFormat::Float32()})
                 .entry.latency_ns,
             7);
 }
