@@ -190,16 +190,4 @@ std::optional<std::int64_t> FloorToGrid(std::string_view text, int decimals) {
   return lost ? -value - 1 : -value;
 }
 
-std::string DecimalText(std::int64_t value, int decimals) {
-  std::string digits = std::to_string(value < 0 ? -value : value);
-  if (decimals > 0) {
-    const auto places = static_cast<std::size_t>(decimals);
-    if (digits.size() <= places) digits.insert(0, places + 1 - digits.size(), '0');
-    digits.insert(digits.size() - places, ".");
-    while (digits.back() == '0') digits.pop_back();
-    if (digits.back() == '.') digits.pop_back();
-  }
-  return value < 0 ? "-" + digits : digits;
-}
-
 }  // namespace bitsearch

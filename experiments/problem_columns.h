@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "space/hardware/cost_table.h"
 #include "space/choices/bit_choice.h"
 #include "space/support/csv.h"
 
@@ -48,8 +49,5 @@ bool IsMeasurementColumn(std::string_view name);
 
 /// "12.5", "3e2": floor(value · 10^decimals), exactly; nothing if it is no number or too large.
 std::optional<std::int64_t> FloorToGrid(std::string_view text, int decimals);
-
-/// value / 10^decimals as an exact decimal without trailing zeros.
-std::string DecimalText(std::int64_t value, int decimals);
 
 }  // namespace bitsearch

@@ -79,12 +79,16 @@ std::vector<LayerEdge> LayerEdges(const LayerGraph& graph) {
       }
     }
   }
-  std::vector<LayerEdge> edges;
-  std::set<std::pair<LayerIndex, TensorIndex>> paid;
+  // By tensor: the last producer, and for it the first consumer.
+  std::map<TensorIndex, std::pair<LayerIndex, LayerIndex>> payer;
   for (const auto& [pair, tensor] : read) {
-    const auto& [producer, consumer] = pair;
-    edges.push_back({producer, consumer, SampleElements(graph, graph.layer(producer)),
-                     paid.emplace(producer, tensor).second});
+    const auto [known, is_new] = payer.emplace(tensor, pair);
+    if (!is_new && known->second.first < pair.first) known->second = pair;
+  }
+  std::vector<LayerEdge> edges;
+  for (const auto& [pair, tensor] : read) {
+    edges.push_back({pair.first, pair.second, SampleElements(graph, graph.layer(pair.first)),
+                     payer.at(tensor) == pair});
   }
   return edges;
 }

@@ -15,14 +15,14 @@ struct LayerEdge {
   LayerIndex consumer;
   /// Elements of the producer's output for one sample: what a change of format has to convert.
   std::int64_t elements = 0;
-  /// False where an earlier edge already pays for the same conversion: two consumers that read
-  /// one tensor must agree on its bits, and it is converted once.
-  bool pays = true;
+  /// True for the one edge that pays for converting the tensor the consumer reads. Several
+  /// producers may reach it (a residual add, and through identity skips every block before): the
+  /// last of them pays. Several consumers may read it, with equal bits then: the first pays.
+  bool pays = false;
 };
 
-/// All edges, ascending by producer, then consumer; each pair once.
-/// A conversion is charged to the producer's output; of several consumers that read one tensor the
-/// first pays. Throws Error(kLayerShape) where a size is unknown.
+/// All edges, ascending by producer, then consumer; each pair once. Exactly one edge pays for each
+/// tensor that layers read from layers. Throws Error(kLayerShape) where a size is unknown.
 std::vector<LayerEdge> LayerEdges(const LayerGraph& graph);
 
 /// For each layer whether its input comes from a graph input without another layer before it (so

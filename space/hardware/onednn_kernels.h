@@ -21,8 +21,8 @@ enum class KernelOutput : std::uint8_t {
 class OnednnWork {
  public:
   virtual ~OnednnWork() = default;
-  /// Runs once and waits for the end. The number of threads is that of the calling thread's
-  /// OpenMP setting.
+  /// Runs once and waits for the end, with the number of OpenMP threads of the thread that built
+  /// it.
   virtual void Run() = 0;
   /// oneDNN's name of the implementation, e.g. "jit_uni_int8:avx2".
   virtual std::string implementation() const = 0;

@@ -124,10 +124,11 @@ TEST_F(TwoLayers, SampledGaussNewtonIsUnbiasedAndKnowsItsError) {
   for (const OutputCurvature method :
        {OutputCurvature::kGaussNewtonSampled, OutputCurvature::kSampledLabels}) {
     std::map<std::pair<LayerIndex, CurvatureOf>, std::vector<double>> z;
-    for (int seed = 0; seed < 400; ++seed) {
+    for (int seed = 0; seed < 200; ++seed) {
       OutputCurvatureOptions options;
       options.method = method;
-      options.draws = 4;
+      // Drawn labels are rare events: few of them understate their own variance.
+      options.draws = method == OutputCurvature::kSampledLabels ? 32 : 4;
       options.exact_directions = 1;
       RunContext context;
       context.root_seed = static_cast<std::uint64_t>(seed);
@@ -136,14 +137,19 @@ TEST_F(TwoLayers, SampledGaussNewtonIsUnbiasedAndKnowsItsError) {
         const double exact = trace.of == CurvatureOf::kWeight
                                  ? oracle_.HessianTrace(trace.layer.value)
                                  : oracle_.ActivationTrace(trace.layer.value);
+        // Behind the last layer's weight the random signs cancel exactly.
+        if (trace.probe_standard_error < 1e-5 * exact) {
+          EXPECT_NEAR(trace.trace / exact, 1.0, 1e-5);
+          continue;
+        }
         z[{trace.layer, trace.of}].push_back((trace.trace - exact) / trace.probe_standard_error);
       }
     }
     for (const auto& [key, values] : z) {
       const Estimate mean = MeanOf(values);
       EXPECT_LT(std::abs(mean.value), 0.25);
-      EXPECT_GT(mean.standard_error * 20.0, 0.85);
-      EXPECT_LT(mean.standard_error * 20.0, 1.15);
+      EXPECT_GT(mean.standard_error * std::sqrt(200.0), 0.85);
+      EXPECT_LT(mean.standard_error * std::sqrt(200.0), 1.15);
     }
   }
 }

@@ -98,13 +98,32 @@ TEST(LayerEdges, FollowOperatorsBetweenLayers) {
   }
   const std::map<std::pair<std::string, std::string>, std::pair<std::int64_t, bool>> expected = {
       {{"stem", "a"}, {256, true}},
-      {{"stem", "down"}, {256, false}},
+      {{"stem", "down"}, {256, false}},  // Reads the same tensor as a.
       {{"a", "b"}, {128, true}},
-      {{"b", "fc"}, {128, true}},
+      {{"b", "fc"}, {128, false}},  // Meets down's output in the add.
       {{"down", "fc"}, {128, true}}};
   EXPECT_EQ(edges, expected);
   EXPECT_EQ(ReadsGraphInput(graph), (std::vector<bool>{true, false, false, false, false}));
   EXPECT_EQ(FeedsGraphOutput(graph), (std::vector<bool>{false, false, false, false, true}));
+}
+
+TEST(LayerEdges, OneEdgePaysForEachTensorHoweverManySkipsReachIt) {
+  // A stem and four blocks with identity skips: the stem reaches every block.
+  GraphBuilder build;
+  TensorIndex x = build.Conv("stem", build.Input("input", {1, 4, 8, 8}), 4, 4, 8, 3, 1);
+  for (int block = 0; block < 4; ++block) {
+    const std::string id = "block" + std::to_string(block);
+    const TensorIndex y = build.Conv(id, x, 4, 4, 8, 3, 1);
+    x = build.Op(id + "_add", "Add", {x, y}, {1, 4, 8, 8});
+  }
+  build.graph.AddOutput(x);
+  build.graph.FindLayers();
+  int paying = 0;
+  for (const LayerEdge& edge : LayerEdges(build.graph)) {
+    paying += edge.pays;
+    EXPECT_EQ(edge.pays, edge.producer.value + 1 == edge.consumer.value);
+  }
+  EXPECT_EQ(paying, 4);
 }
 
 TEST(MemoryCuts, KeepTheBlockInputAliveAcrossABlock) {

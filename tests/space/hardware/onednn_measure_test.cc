@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <memory>
 #include <set>
 
 #include "space/hardware/latency_csv.h"
@@ -92,8 +95,10 @@ TEST(OnednnBackend, ChargesOneConversionPerTensor) {
   const NumberFormat i8 = NumberFormat::Integer(8);
   EXPECT_GT(result.table.RequireTransition({"stem", "a", f32, i8}).latency_ns, 0);
   EXPECT_EQ(result.table.RequireTransition({"stem", "down", f32, i8}).latency_ns, 0);
-  EXPECT_GT(result.table.RequireTransition({"b", "fc", i8, f32}).latency_ns, 0);
-  EXPECT_EQ(result.table.RequireTransition({"b", "fc", i8, i8}).latency_ns, 0);
+  EXPECT_GT(result.table.RequireTransition({"down", "fc", i8, f32}).latency_ns, 0);
+  EXPECT_EQ(result.table.RequireTransition({"down", "fc", i8, i8}).latency_ns, 0);
+  EXPECT_EQ(result.table.RequireTransition({"b", "fc", i8, f32}).latency_ns, 0);
+  EXPECT_EQ(result.table.transitions().size(), 6u) << "three tensors, both ways";
   // What was written is what is read.
   LatencyTable again = ParseLatencyCsv(LatencyCsvText(result.table), "t.csv");
   ParseTransitionsCsv(TransitionsCsvText(result.table), "r.csv", &again);
@@ -121,6 +126,34 @@ TEST(OnednnBackend, RunsEveryKindOfLayer) {
   ASSERT_TRUE(two.has_value());
   EXPECT_NE(factory.Kernel(*two, 1, false, KernelOutput::kFloat), nullptr);
   EXPECT_EQ(factory.Kernel(*two, 1, true, KernelOutput::kFloat), nullptr);
+}
+
+/// Counts the process's threads whenever there is progress, that is while kernels are timed.
+class ThreadCounter : public NullProgressSink {
+ public:
+  static int Threads() {
+    int threads = 0;
+    for ([[maybe_unused]] const auto& task :
+         std::filesystem::directory_iterator("/proc/self/task")) {
+      ++threads;
+    }
+    return threads;
+  }
+  void Progress(std::string_view, std::int64_t, std::int64_t) override {
+    most = std::max(most, Threads());
+  }
+  int most = 0;
+};
+
+/// A primitive built on another thread brings OpenMP workers along, which all share the pinned CPU:
+/// every time is then a scheduler's time slice, not a kernel's.
+TEST(OnednnBackend, RunsKernelsOnOneThreadOnly) {
+  const auto counter = std::make_shared<ThreadCounter>();
+  RunContext context;
+  context.progress = counter;
+  const int before = ThreadCounter::Threads();
+  OnednnBackend().Measure(TinyResidualGraph(), "", Quick(), context);
+  EXPECT_EQ(counter->most, before + 1) << "the measuring thread and nothing else";
 }
 
 TEST(OnednnBackend, StopsWhenAsked) {
