@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   build-essential cmake ninja-build ccache pkg-config ca-certificates
-  libtorch-dev libopenblas0-pthread libdnnl-dev
+  libtorch-dev libopenblas0-pthread libdnnl-dev ocl-icd-opencl-dev
   libeigen3-dev libboost-dev libboost-graph-dev libtbb-dev
   libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev
   libcpp-httplib-dev libsqlitecpp-dev libsqlite3-dev libssl-dev zlib1g-dev

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "experiments/network_problem.h"
 #include "search/solver.h"
 #include "space/support/random.h"
 
@@ -343,7 +344,7 @@ AssignmentProblem ReversedProblem(const NamedProblem& named) {
 
 std::optional<Config> Solved(const AssignmentProblem& problem, const std::string& solver,
                              const RunContext& context) {
-  const Solution solution = MakeSolver(solver)->Solve(problem, SolverOptions{}, context);
+  const Solution solution = MakeSolver(solver)->Solve(problem, SolverOptions{}, Quiet(context));
   context.ThrowIfStopped();
   return solution.has_choice() ? std::optional<Config>(solution.choice) : std::nullopt;
 }

@@ -327,10 +327,15 @@ NamedProblem WithBudget(const NetworkProblem& network, NamedProblem named, const
   return named;
 }
 
+RunContext Quiet(RunContext context) {
+  context.progress = std::make_shared<NullProgressSink>();
+  return context;
+}
+
 void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context) {
   NamedProblem probe = named;
   for (auto& losses : probe.problem.loss) std::fill(losses.begin(), losses.end(), 0.0);
-  const Solution solution = MakeSolver("auto")->Solve(probe.problem, SolverOptions{}, context);
+  const Solution solution = MakeSolver("auto")->Solve(probe.problem, SolverOptions{}, Quiet(context));
   if (solution.status == SolveStatus::kInterrupted) context.ThrowIfStopped();
   if (solution.has_choice()) return;
   std::string what = "no configuration is within the budget";

@@ -53,6 +53,9 @@ NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
 /// Throws Error(kLatencyMissing) where that has none.
 NamedProblem WithBudget(const NetworkProblem& network, NamedProblem named, const Budget& budget);
 
+/// `context` without its progress sink: for the many small solves whose logs nobody would read.
+RunContext Quiet(RunContext context);
+
 /// Throws Error(kBudgetInfeasible) naming each limit that cannot be kept and the least value that
 /// can, if no configuration is within the budget.
 void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context);

@@ -97,7 +97,9 @@ std::vector<BudgetLines> ParseLinesJson(const std::string& text) {
   };
   try {
     std::vector<BudgetLines> budgets;
-    for (const Json& item : Json::parse(text).at("budgets")) {
+    // Named, because a range-for over a member of a temporary outlives the temporary.
+    const Json lines = Json::parse(text);
+    for (const Json& item : lines.at("budgets")) {
       BudgetLines budget;
       budget.budget = item.at("budget").get<std::string>();
       budget.lower_bound = item.at("lower_bound").get<double>();

@@ -1,6 +1,7 @@
 // The bitsearch executable: parses, runs one command, turns errors into messages and exit codes.
 // The only place that prints errors and decides the exit status.
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -19,6 +20,13 @@ namespace bitsearch {
 namespace {
 
 constexpr int kExitInternal = 1;
+
+/// With BITSEARCH_ERROR_IDS in the environment each message ends with its error's id, for scripts.
+void Print(const Error& error) {
+  std::cerr << error.what();
+  if (std::getenv("BITSEARCH_ERROR_IDS") != nullptr) std::cerr << " [" << Slug(error.id()) << "]";
+  std::cerr << '\n';
+}
 
 int Run(const std::vector<std::string>& arguments, const std::filesystem::path& executable) {
   CommandContext context{RunContext{}, std::cout, executable.parent_path(), nullptr};
@@ -63,10 +71,10 @@ int main(int argc, char** argv) {
     if (executable.empty()) executable = argv[0];
     return bitsearch::Run(std::vector<std::string>(argv + 1, argv + argc), executable);
   } catch (const bitsearch::Error& error) {
-    std::cerr << error.what() << '\n';
+    bitsearch::Print(error);
     return static_cast<int>(bitsearch::ClassOf(error.id()));
   } catch (const bitsearch::ErrorList& list) {
-    std::cerr << list.what() << '\n';
+    for (const bitsearch::Error& error : list.errors()) bitsearch::Print(error);
     return static_cast<int>(bitsearch::ClassOf(list.errors().front().id()));
   } catch (const std::bad_alloc&) {
     std::cerr << "bitsearch: error: out of memory — use fewer threads or a smaller batch\n";

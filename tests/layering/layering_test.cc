@@ -43,8 +43,9 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& Rooms() {
 
 /// Folders whose .cc files and x_torch.h headers may include LibTorch.
 const std::vector<std::string>& TorchFolders() {
-  static const std::vector<std::string> folders = {"space/network", "space/quantizer",
-                                                   "sensitivity", "predictor", "search/supernet"};
+  static const std::vector<std::string> folders = {
+      "space/network", "space/quantizer",  "sensitivity",
+      "predictor",     "search/supernet", "experiments/benchmarks"};
   return folders;
 }
 
