@@ -55,7 +55,8 @@ class ArrayReader {
     const auto columns = place.at("columns").get<std::int64_t>();
     const auto first = place.at("first").get<std::int64_t>();
     const auto count = static_cast<std::int64_t>(count_);
-    if (rows < 0 || columns < 0 || first < 0 || first > count ||
+    // Extents beyond the count are refused for empty arrays too: they would cost time.
+    if (rows < 0 || columns < 0 || first < 0 || first > count || rows > count || columns > count ||
         (rows > 0 && columns > (count - first) / rows)) {
       throw Error(ErrorId::kPredictorFile, "an array lies outside the file");
     }
@@ -321,8 +322,7 @@ PredictorModel Parse(std::span<const std::byte> bytes) {
   }
   const auto header_size = FixedAt<std::uint64_t>(bytes, 24);
   if (header_size > content - kFixedSize) refuse("its header does not fit");
-  const std::size_t data =
-      (kFixedSize + header_size + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t data = (kFixedSize + header_size + kAlignment - 1) / kAlignment * kAlignment;
   if (data > content) refuse("its arrays do not fit");
   Json header = Json::parse(text + kFixedSize, text + kFixedSize + header_size);
   Migrate(header, version);
@@ -339,9 +339,8 @@ std::string DescribePredictor(const PredictorModel& model) {
   Json header = HeaderOf(model);
   Json layers = Json::array();
   const auto describe = [&layers](const char* name, const DenseLayer& layer) {
-    layers.push_back({{"name", name},
-                      {"inputs", layer.weights.cols()},
-                      {"outputs", layer.weights.rows()}});
+    layers.push_back(
+        {{"name", name}, {"inputs", layer.weights.cols()}, {"outputs", layer.weights.rows()}});
   };
   const Perceptron& member = model.members.front();
   describe("architecture", member.architecture);
@@ -373,8 +372,7 @@ std::string SerializePredictor(const PredictorModel& model) {
     header["members"].push_back(std::move(entry));
   }
   const std::string text = header.dump();
-  const std::size_t data =
-      (kFixedSize + text.size() + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t data = (kFixedSize + text.size() + kAlignment - 1) / kAlignment * kAlignment;
   std::string bytes(kMagic, sizeof kMagic);
   const auto append = [&bytes](auto value) {
     bytes.append(reinterpret_cast<const char*>(&value), sizeof value);

@@ -23,12 +23,10 @@ double Reference(const PredictorModel& model, const Perceptron& network, const G
   const auto apply = [](const DenseLayer& layer, const Eigen::VectorXd& x) {
     return Eigen::VectorXd(layer.weights.cast<double>() * x + layer.bias.cast<double>());
   };
-  Eigen::VectorXd x =
-      apply(network.architecture, dense(FeatureGroup::kArchitecture)).cwiseMax(0.0);
+  Eigen::VectorXd x = apply(network.architecture, dense(FeatureGroup::kArchitecture)).cwiseMax(0.0);
   x += apply(network.bits, dense(FeatureGroup::kBits));
   for (const DenseLayer& layer : network.hidden) x = apply(layer, x).cwiseMax(0.0);
-  return model.output_offset_percent +
-         model.output_scale_percent * apply(network.output, x)[0];
+  return model.output_offset_percent + model.output_scale_percent * apply(network.output, x)[0];
 }
 
 TEST(PredictorTest, ScoresEqualTheDefinition) {
