@@ -64,16 +64,17 @@ class Search {
   /// Bounds above this need not be followed.
   double Threshold() const {
     if (!found_) return kInfinity;
-    const double best = static_cast<double>(best_loss_);
-    const double slack = settings_.gap * std::abs(best + static_cast<double>(problem_.loss_offset));
-    return (best - std::max(1.0, slack)) / bound_.scale;
+    return (static_cast<double>(best_loss_) - std::max(1.0, Slack())) / bound_.scale;
+  }
+
+  /// How far (grid units) from the best the caller lets the answer be.
+  double Slack() const {
+    return settings_.gap * std::abs(static_cast<double>(best_loss_ + problem_.loss_offset));
   }
 
   bool GapReached() const {
     if (!found_ || settings_.gap <= 0.0) return false;
-    const double best = static_cast<double>(best_loss_);
-    return best - root_bound_ * bound_.scale <=
-           settings_.gap * std::abs(best + static_cast<double>(problem_.loss_offset));
+    return static_cast<double>(best_loss_) - root_bound_ * bound_.scale <= Slack();
   }
 
   void Offer(const ConfigurationState& state) {
@@ -165,8 +166,8 @@ class Search {
     for (int n = 0; n < 20 && !settings_.should_stop(); ++n) {
       std::vector<std::uint32_t> choice;
       for (const std::vector<double>& row : marginals) {
-        std::size_t pick = static_cast<std::size_t>(
-            std::max_element(row.begin(), row.end()) - row.begin());
+        std::size_t pick =
+            static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
         if (n > 0) {
           double left = random.Uniform();
           for (std::size_t c = 0; c < row.size(); ++c) {
@@ -393,8 +394,8 @@ class Search {
       for (std::size_t c = 0; c < bound_.count[i]; ++c) {
         if (!node.allowed[offset_[i] + c]) continue;
         ++count;
-        score += std::min(through[offset_[i] + c], found_ ? cap : through[offset_[i] + c]) -
-                 node.bound;
+        score +=
+            std::min(through[offset_[i] + c], found_ ? cap : through[offset_[i] + c]) - node.bound;
       }
       if (count < 2) continue;
       score /= static_cast<double>(count);
@@ -445,7 +446,8 @@ class Search {
     result_.choice = best_choice_;
     const double best = static_cast<double>(best_loss_);
     if (exhausted_ || open.empty()) {
-      result_.proved = settings_.gap <= 0.0 || !found_;
+      // A whole unit less was excluded too where the slack is not even one.
+      result_.proved = !found_ || Slack() <= 1.0;
       result_.lower_bound = kInfinity;
       if (found_) {
         result_.lower_bound = result_.proved ? best : Threshold() * bound_.scale;

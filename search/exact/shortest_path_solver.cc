@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/r_c_shortest_paths.hpp>
 #include <cmath>
 #include <limits>
 #include <vector>
-
-#include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/r_c_shortest_paths.hpp>
 
 #include "search/exact/completion_bounds.h"
 #include "search/exact/conflicts.h"
@@ -25,6 +24,7 @@ namespace {
 
 constexpr std::size_t kMostDims = 16;
 constexpr std::size_t kMostArcs = 3'000'000;
+constexpr double kNoCutoff = std::numeric_limits<double>::infinity();
 
 struct Vertex {
   int number = 0;
@@ -34,8 +34,7 @@ struct Edge {
   std::uint32_t level = 0;
   std::uint32_t arc = 0;
 };
-using Graph =
-    boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex, Edge>;
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex, Edge>;
 
 /// What a label has consumed, and the bound by which labels are ordered.
 struct Consumption {
@@ -59,8 +58,10 @@ struct Search {
   std::vector<std::int64_t> capacity;
   std::vector<Completions> completions;  ///< One of them with multipliers 0.
   std::vector<std::vector<std::int64_t>> least;
-  double cutoff = std::numeric_limits<double>::infinity();
+  double margin = 0.0;  ///< What rounding can have added to any bound.
+  double cutoff = kNoCutoff;
 
+  /// No completion of a label loses less than this.
   double Bound(std::size_t level, std::size_t state, const Consumption& label) const {
     double largest = -std::numeric_limits<double>::infinity();
     for (const Completions& completion : completions) {
@@ -70,7 +71,7 @@ struct Search {
       }
       largest = std::max(largest, value);
     }
-    return largest;
+    return largest - margin;
   }
 };
 
@@ -92,7 +93,14 @@ class Extend {
         return false;
       }
     }
-    to.bound = search_->Bound(place.level + 1, arc.to, to);
+    if (place.level + 1 == search_->layered.levels.size()) {
+      // Boost stops when the best label of the target is taken from its queue, and then returns
+      // the first label in the target's list. Without costs one label dominates all others there.
+      to.cost = {};
+      to.bound = static_cast<double>(to.loss);
+    } else {
+      to.bound = search_->Bound(place.level + 1, arc.to, to);
+    }
     return to.bound <= search_->cutoff;
   }
 
@@ -161,10 +169,9 @@ PathAnswer FindPath(const Search& search, const std::function<bool()>& should_st
   for (std::size_t k = 0; k < layered.levels.size(); ++k) {
     for (std::size_t a = 0; a < layered.levels[k].arcs.size(); ++a) {
       const LayeredArc& arc = layered.levels[k].arcs[a];
-      boost::add_edge(first_vertex[k] + arc.from, first_vertex[k + 1] + arc.to,
-                      Edge{edge_number++, static_cast<std::uint32_t>(k),
-                           static_cast<std::uint32_t>(a)},
-                      graph);
+      boost::add_edge(
+          first_vertex[k] + arc.from, first_vertex[k + 1] + arc.to,
+          Edge{edge_number++, static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(a)}, graph);
     }
   }
   PathAnswer answer;
@@ -173,15 +180,16 @@ PathAnswer FindPath(const Search& search, const std::function<bool()>& should_st
   start.bound = search.Bound(0, 0, start);
   Consumption end;
   const std::size_t target = first_vertex.back();
-  boost::r_c_shortest_paths(
-      graph, boost::get(&Vertex::number, graph), boost::get(&Edge::number, graph), std::size_t{0},
-      target, path, end, start, Extend(&search), Dominates(),
-      std::allocator<boost::r_c_shortest_paths_label<Graph, Consumption>>(),
-      Watch{&should_stop, &answer.bound, &answer.labels, &answer.stopped});
+  boost::r_c_shortest_paths(graph, boost::get(&Vertex::number, graph),
+                            boost::get(&Edge::number, graph), std::size_t{0}, target, path, end,
+                            start, Extend(&search), Dominates(),
+                            std::allocator<boost::r_c_shortest_paths_label<Graph, Consumption>>(),
+                            Watch{&should_stop, &answer.bound, &answer.labels, &answer.stopped});
   answer.found = !path.empty();
   answer.by_level.assign(layered.levels.size(), 0);
   for (const auto& edge : path) {
-    answer.by_level[graph[edge].level] = layered.levels[graph[edge].level].arcs[graph[edge].arc].choice;
+    answer.by_level[graph[edge].level] =
+        layered.levels[graph[edge].level].arcs[graph[edge].arc].choice;
   }
   return answer;
 }
@@ -227,36 +235,49 @@ class ShortestPathSolver : public Solver {
     const Lagrangian relaxation(graph, CapacitiesOf(reduced));
     if (!relaxation.has_path()) return Infeasible(problem, "", should_stop);
     const DualResult dual = MaximizeDual(relaxation, 200);
-    Search search{graph, CapacitiesOf(reduced), {}, LeastCostToGo(graph)};
+    Search search{graph, CapacitiesOf(reduced), {}, LeastCostToGo(graph), 0.0, kNoCutoff};
     search.completions.push_back(
         CompletionsUnder(relaxation, std::vector<double>(graph.dims, 0.0)));
     search.completions.push_back(CompletionsUnder(relaxation, dual.multipliers));
-    for (const LagrangianPath& path : dual.paths) {
-      bool fits = !path.by_level.empty();
-      for (std::size_t d = 0; d < path.cost.size(); ++d) {
-        fits = fits && path.cost[d] <= search.capacity[d];
-      }
-      const auto loss = static_cast<double>(path.loss);
-      if (fits) {
-        search.cutoff =
-            std::min(search.cutoff, loss + LargestMargin(search.completions, loss) + 0.5);
-      }
-    }
+    search.margin = LargestMargin(search.completions, relaxation.LossScale());
+    const LagrangianPath* incumbent = BestWithin(dual.paths, search.capacity);
+    if (incumbent != nullptr) search.cutoff = static_cast<double>(incumbent->loss);
     const PathAnswer answer = FindPath(search, should_stop);
-    log->Line("paths", std::numeric_limits<double>::infinity(), ObjectiveOf(reduced, answer.bound),
-              answer.labels);
+    log->Line("paths", incumbent == nullptr ? kNoCutoff : ObjectiveOf(reduced, search.cutoff),
+              ObjectiveOf(reduced, answer.bound), answer.labels);
     if (answer.found && !answer.stopped) {
       solution = Adopt(problem, reduced.Expand(graph.ByDecision(answer.by_level)));
     } else if (answer.stopped) {
-      solution.status = SolveStatus::kInterrupted;
-      solution.message = context.stop.StopRequested() ? "stopped by request" : "time limit";
-      solution.lower_bound = ObjectiveOf(reduced, answer.bound) - GridError(problem, reduced);
+      if (incumbent != nullptr) {
+        solution = Adopt(problem, reduced.Expand(graph.ByDecision(incumbent->by_level)));
+        solution.status = SolveStatus::kFeasible;
+      }
+      if (incumbent == nullptr || context.stop.StopRequested()) {
+        solution.status = SolveStatus::kInterrupted;
+        solution.message = context.stop.StopRequested() ? "stopped by request" : "time limit";
+      }
+      solution.lower_bound = std::min(
+          solution.objective, ObjectiveOf(reduced, answer.bound) - GridError(problem, reduced));
     } else {
       return Infeasible(problem, "", should_stop);
     }
     solution.counters.labels = answer.labels;
     solution.counters.dual_iterations = dual.iterations;
     return solution;
+  }
+
+  /// The path of least loss among those within `capacity`; null if there is none.
+  static const LagrangianPath* BestWithin(const std::vector<LagrangianPath>& paths,
+                                          const std::vector<std::int64_t>& capacity) {
+    const LagrangianPath* best = nullptr;
+    for (const LagrangianPath& path : paths) {
+      bool fits = !path.by_level.empty();
+      for (std::size_t d = 0; d < path.cost.size(); ++d) {
+        fits = fits && path.cost[d] <= capacity[d];
+      }
+      if (fits && (best == nullptr || path.loss < best->loss)) best = &path;
+    }
+    return best;
   }
 
   static Solution Adopt(const AssignmentProblem& problem, std::vector<ChoiceIndex> choice) {

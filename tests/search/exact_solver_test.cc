@@ -1,8 +1,12 @@
-// The exact solvers against brute force on thousands of small random problems.
-#include <cmath>
-
+// Every exact solver against brute force on the same thousands of small random problems: status,
+// objective, feasibility, and a bound that never exceeds the optimum.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <tuple>
 
 #include "search/solver.h"
 #include "tests/search/problem_makers.h"
@@ -10,57 +14,204 @@
 namespace bitsearch {
 namespace {
 
-struct Case {
+/// A family of problems; `count` of them, 0 to 3 limits in turn.
+struct Family {
   const char* name;
   RandomProblemShape shape;
   int count;
 };
 
-class ExactSolvers : public testing::TestWithParam<Case> {};
+const std::vector<Family>& Families() {
+  static const std::vector<Family> families = {
+      {"plain", {}, 500},
+      {"ties", {.ties = true}, 300},
+      {"pins", {.ties = true, .pins = true}, 200},
+      {"transitions", {.transitions = true}, 400},
+      {"residual_ties", {.ties = true, .transitions = true}, 300},
+      {"pairs", {.pairs = true}, 300},
+      {"all_pairs", {.layers_to = 6, .choices_to = 4, .all_pairs = true}, 200},
+      {"cuts", {.cuts = true}, 300},
+      {"everything",
+       {.layers_to = 6,
+        .choices_to = 4,
+        .ties = true,
+        .transitions = true,
+        .pairs = true,
+        .cuts = true,
+        .pins = true},
+       300},
+  };
+  return families;
+}
+
+/// The n-th problem of a family; the same for every solver.
+AssignmentProblem ProblemOf(const Family& family, int n) {
+  RandomStream random(20240, family.name, static_cast<std::uint64_t>(n));
+  RandomProblemShape shape = family.shape;
+  shape.limits = n % 4;
+  shape.coarse = n % 3 == 0;
+  shape.negative_losses = n % 5 == 0;
+  return RandomProblem(shape, random);
+}
+
+class ExactSolvers : public testing::TestWithParam<std::tuple<const char*, std::size_t>> {};
 
 TEST_P(ExactSolvers, AgreeWithBruteForce) {
-  const Case& param = GetParam();
-  RandomStream random(20240, param.name);
-  const auto solver = MakeSolver("label_setting");
-  int feasible = 0;
-  for (int n = 0; n < param.count; ++n) {
-    RandomProblemShape shape = param.shape;
-    shape.limits = n % 4;
-    shape.coarse = n % 3 == 0;
-    shape.negative_losses = n % 5 == 0;
-    const AssignmentProblem problem = RandomProblem(shape, random);
+  const Family& family = Families()[std::get<1>(GetParam())];
+  const auto solver = MakeSolver(std::get<0>(GetParam()));
+  ASSERT_TRUE(solver->exact());
+  for (int n = 0; n < family.count; ++n) {
+    const AssignmentProblem problem = ProblemOf(family, n);
     const BruteForceAnswer expected = BruteForce(problem);
     const Solution solution = solver->Solve(problem, {}, {});
-    const std::string what = std::string(param.name) + " " + std::to_string(n) + "\n";
+    const std::string what = std::string(family.name) + " " + std::to_string(n) + "\n";
     if (!expected.feasible) {
       ASSERT_EQ(solution.status, SolveStatus::kInfeasible) << what << Describe(problem);
+      ASSERT_FALSE(solution.has_choice()) << what;
       continue;
     }
-    ++feasible;
     ASSERT_EQ(solution.status, SolveStatus::kOptimal) << what << Describe(problem);
-    const double scale = std::max(1.0, std::abs(expected.objective));
-    ASSERT_NEAR(solution.objective, expected.objective, 1e-11 * scale) << what << Describe(problem);
-    ASSERT_LE(solution.lower_bound, expected.objective + 1e-11 * scale) << what;
+    const double tolerance = 1e-11 * std::max(1.0, std::abs(expected.objective));
+    ASSERT_NEAR(solution.objective, expected.objective, tolerance) << what << Describe(problem);
+    ASSERT_LE(solution.lower_bound, expected.objective + tolerance) << what;
+    ASSERT_LE(solution.gap(), 1e-12) << what;
     ASSERT_TRUE(problem.Assess(solution.choice).feasible()) << what;
     ASSERT_EQ(problem.Assess(solution.choice).resources, solution.resources) << what;
   }
-  EXPECT_GT(feasible, param.count / 4);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, ExactSolvers,
-    testing::Values(Case{"plain", {}, 500}, Case{"ties", {.ties = true}, 300},
-                    Case{"pins", {.ties = true, .pins = true}, 200},
-                    Case{"transitions", {.transitions = true}, 400},
-                    Case{"residual_ties", {.ties = true, .transitions = true}, 300},
-                    Case{"pairs", {.pairs = true}, 300},
-                    Case{"all_pairs", {.layers_to = 6, .choices_to = 4, .all_pairs = true}, 200},
-                    Case{"cuts", {.cuts = true}, 300},
-                    Case{"everything",
-                         {.layers_to = 6, .choices_to = 4, .ties = true, .transitions = true,
-                          .pairs = true, .cuts = true, .pins = true},
-                         300}),
-    [](const testing::TestParamInfo<Case>& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Families, ExactSolvers,
+                         testing::Combine(testing::Values("auto", "label_setting", "shortest_path",
+                                                          "branch_and_bound"),
+                                          testing::Range(std::size_t{0}, Families().size())),
+                         [](const auto& param) {
+                           return std::string(std::get<0>(param.param)) + "_" +
+                                  Families()[std::get<1>(param.param)].name;
+                         });
+
+// A solver that is cut short must not claim more than it has proved.
+class Anytime : public testing::TestWithParam<const char*> {};
+
+TEST_P(Anytime, BoundNeverExceedsTheOptimum) {
+  const auto solver = MakeSolver(GetParam());
+  int cut_short = 0;
+  for (const Family& family : Families()) {
+    for (int n = 0; n < family.count; n += 4) {
+      const AssignmentProblem problem = ProblemOf(family, n / 4 * 4 + n / 4 % 4);
+      const BruteForceAnswer expected = BruteForce(problem);
+      SolverOptions options;
+      options.evaluations = 2000;
+      switch (n / 4 % 3) {
+        case 0:
+          options.gap = 0.1;
+          break;
+        case 1:
+          options.time_limit_s = 0.0;
+          break;
+        default:
+          options.max_labels = 1;
+          options.gap = 0.01;
+          break;
+      }
+      const Solution solution = solver->Solve(problem, options, {});
+      const std::string what = std::string(family.name) + " " + std::to_string(n) + "\n";
+      if (solution.status == SolveStatus::kInfeasible) {
+        ASSERT_FALSE(expected.feasible) << what << Describe(problem);
+        continue;
+      }
+      if (!expected.feasible) {
+        ASSERT_EQ(solution.status, SolveStatus::kInterrupted) << what;
+        ASSERT_FALSE(solution.has_choice()) << what;
+        continue;
+      }
+      const double tolerance = 1e-11 * std::max(1.0, std::abs(expected.objective));
+      ASSERT_LE(solution.lower_bound, expected.objective + tolerance) << what << Describe(problem);
+      if (!solution.has_choice()) {
+        ASSERT_EQ(solution.status, SolveStatus::kInterrupted) << what;
+        ++cut_short;
+        continue;
+      }
+      ASSERT_TRUE(problem.Assess(solution.choice).feasible()) << what;
+      ASSERT_GE(solution.objective, expected.objective - tolerance) << what;
+      if (solution.status == SolveStatus::kOptimal) {
+        ASSERT_NEAR(solution.objective, expected.objective, tolerance) << what;
+      } else {
+        ASSERT_EQ(solution.status, SolveStatus::kFeasible) << what;
+        ++cut_short;
+        if (options.time_limit_s > 0.0 && solver->exact()) {
+          ASSERT_LE(solution.gap(), options.gap + 1e-9) << what << Describe(problem);
+        }
+      }
+    }
+  }
+  EXPECT_GT(cut_short, 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Solvers, Anytime,
+                         testing::Values("auto", "label_setting", "shortest_path",
+                                         "branch_and_bound", "greedy", "evolution", "annealing",
+                                         "random"));
+
+// What the families promise is in them: the brute force would agree on empty problems, too.
+TEST(Families, HoldWhatTheirNamesSay) {
+  int total = 0;
+  int feasible = 0;
+  int infeasible = 0;
+  int binding = 0;
+  int tied = 0;
+  int tie_binds = 0;
+  int residual = 0;
+  int with_requantization = 0;
+  int pairs_of_both_signs = 0;
+  int by_limits[4] = {};
+  for (const Family& family : Families()) {
+    for (int n = 0; n < family.count; ++n) {
+      const AssignmentProblem problem = ProblemOf(family, n);
+      const BruteForceAnswer answer = BruteForce(problem);
+      ++total;
+      (answer.feasible ? feasible : infeasible)++;
+      int limits = 0;
+      for (const Resource& resource : problem.resources) limits += resource.is_peak() ? 0 : 1;
+      ++by_limits[limits];
+      AssignmentProblem free = problem;
+      for (Resource& resource : free.resources) resource.limit.reset();
+      const BruteForceAnswer without_limits = BruteForce(free);
+      if (answer.feasible && answer.objective > without_limits.objective) ++binding;
+      free.ties.clear();
+      bool any_tie = false;
+      for (const Tie& tie : problem.ties) any_tie |= tie.layers.size() > 1;
+      tied += any_tie ? 1 : 0;
+      if (any_tie && BruteForce(free).objective < without_limits.objective) ++tie_binds;
+      bool skip = false;
+      bool costly = false;
+      bool positive = false;
+      bool negative = false;
+      for (const PairTerm& pair : problem.pairs) {
+        const bool requantizes =
+            std::any_of(pair.cost.begin(), pair.cost.end(), [](const auto& cost) {
+              return std::any_of(cost.second.begin(), cost.second.end(),
+                                 [](std::int64_t value) { return value > 0; });
+            });
+        costly |= requantizes;
+        skip |= requantizes && pair.second.value > pair.first.value + 1;
+        for (double value : pair.loss) (value < 0.0 ? negative : positive) |= value != 0.0;
+      }
+      residual += skip ? 1 : 0;
+      with_requantization += costly ? 1 : 0;
+      pairs_of_both_signs += positive && negative ? 1 : 0;
+    }
+  }
+  EXPECT_GE(total, 2000);
+  EXPECT_GT(feasible, 1200);
+  EXPECT_GT(infeasible, 300);
+  EXPECT_GT(binding, 700);
+  EXPECT_GT(tied, 400);
+  EXPECT_GT(tie_binds, 200);
+  EXPECT_GT(residual, 200);
+  EXPECT_GT(with_requantization, 400);
+  EXPECT_GT(pairs_of_both_signs, 600);
+  for (int count : by_limits) EXPECT_GE(count, total / 5);
+}
 
 }  // namespace
 }  // namespace bitsearch
