@@ -20,7 +20,10 @@ class Reader {
       : bytes_(bytes), name_(std::move(name)) {}
 
   [[noreturn]] void Fail(const std::string& what, const std::string& member = {}) const {
-    throw Error(ErrorId::kNpzFormat, what).At({name_, 0, 0}).Key(member);
+    throw Error(ErrorId::kNpzFormat, what)
+        .At({name_, 0, 0})
+        .Key(member)
+        .Hint("the file is damaged or holds other data; numpy.savez of float arrays writes one");
   }
   std::span<const std::byte> Bytes(std::size_t offset, std::size_t count) const {
     if (offset > bytes_.size() || count > bytes_.size() - offset) Fail("the file ends too early");

@@ -16,7 +16,8 @@ PredictorModel ReadOnceForAllPredictor(const std::filesystem::path& path) {
     if (array == arrays.end() || array->second.shape.size() != dimensions) {
       throw Error(ErrorId::kPredictorModel, "no such array, or of another number of dimensions")
           .At({path.string(), 0, 0})
-          .Key(name);
+          .Key(name)
+          .Hint("is it ofa_predictor_weights.npz of once-for-all?");
     }
     return array->second;
   };

@@ -19,6 +19,7 @@ constexpr char kMagic[] = {'B', 'S', 'P', 'R', 'E', 'D', '\r', '\n'};
 constexpr std::size_t kFixedSize = 32;
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kDigestSize = 32;
+constexpr const char* kDamaged = "the file is damaged or no predictor; train or copy it again";
 
 /// Appends arrays and remembers where they lie.
 class ArrayWriter {
@@ -397,8 +398,10 @@ PredictorModel ParsePredictor(std::span<const std::byte> bytes, const std::strin
     return Parse(bytes);
   } catch (const nlohmann::json::exception& failure) {
     throw Error(ErrorId::kPredictorFile, fmt::format("malformed header: {}", failure.what()))
-        .At({name, 0, 0});
+        .At({name, 0, 0})
+        .Hint(kDamaged);
   } catch (Error& error) {
+    if (error.hint().empty()) error.Hint(kDamaged);
     throw error.At({name, 0, 0});
   }
 }

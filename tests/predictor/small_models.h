@@ -12,8 +12,12 @@ inline CandidateSpace SmallSpace() {
       "small", {{"depth", GeneKind::kArchitecture, {"1", "2"}},
                 {"block0.kernel", GeneKind::kArchitecture, {"3", "5", "7"}},
                 {"block1.kernel", GeneKind::kArchitecture, {"3", "5", "7"}, 0, 0b10},
-                {"block0.weight_bits", GeneKind::kWeightBits, {"2", "4", "8"}, kNoGene,
-                 ~std::uint64_t{0}, "block0"},
+                {"block0.weight_bits",
+                 GeneKind::kWeightBits,
+                 {"2", "4", "8"},
+                 kNoGene,
+                 ~std::uint64_t{0},
+                 "block0"},
                 {"block1.weight_bits", GeneKind::kWeightBits, {"2", "4", "8"}, 0, 0b10, "block1"}});
 }
 
