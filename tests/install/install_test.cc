@@ -38,11 +38,19 @@ class InstallTest : public testing::Test {
     return "";
   }
   /// Runs a client on the rows and compares its lines with the predictor's own.
-  static void ExpectBitEqual(const std::string& client) {
+  static void ExpectBitEqual(const std::string& client, const std::string& mode = "") {
     const ShellResult run =
-        Shell(client + " '" + Data() + "/model.bspred' '" + Data() + "/rows.txt'");
+        Shell(client + " '" + Data() + "/model.bspred' '" + Data() + "/rows.txt' " + mode);
     EXPECT_EQ(run.status, 0) << run.output;
     EXPECT_EQ(run.output, ReadTextFile(Data() + "/expected.txt"));
+  }
+
+  static void ExpectPythonBitEqual(const std::string& python, const std::string& module_folder,
+                                   const std::string& mode) {
+    ExpectBitEqual("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='" + module_folder +
+                       "' BITSEARCH_PREDICTOR_LIBRARY='" + Library() + "' " + python +
+                       " '" BITSEARCH_SOURCE_DIR "/tests/install/client/python_client.py'",
+                   mode);
   }
 
   static fs::path folder_;
@@ -73,6 +81,28 @@ TEST_F(InstallTest, PkgConfigNamesTheFlagsEvenAfterAMove) {
   ASSERT_EQ(built.status, 0) << built.output;
   ExpectBitEqual("LD_LIBRARY_PATH='" + library_folder + "' '" + (folder_ / "pc_client").string() +
                  "'");
+}
+
+TEST_F(InstallTest, PipInstallsThePythonModuleFromTheSourceTree) {
+  if (Shell("python3 -m pip --version").status != 0) GTEST_SKIP() << "no pip for python3";
+  const std::string site = (folder_ / "site").string();
+  const ShellResult installed =
+      Shell("cp -r '" BITSEARCH_SOURCE_DIR "/predictor/python' '" + (folder_ / "python").string() +
+            "' && python3 -m pip install --no-index --target '" + site + "' '" +
+            (folder_ / "python").string() + "'");
+  ASSERT_EQ(installed.status, 0) << installed.output;
+  for (const char* mode : {"bytes", "lists"}) ExpectPythonBitEqual("python3", site, mode);
+}
+
+TEST_F(InstallTest, PythonTakesNumPyThroughTheBufferProtocol) {
+  std::string python;
+  for (const char* candidate : {"python3", "/usr/bin/python3"}) {
+    if (Shell(std::string(candidate) + " -c 'import numpy'").status == 0) python = candidate;
+  }
+  if (python.empty()) GTEST_SKIP() << "no python3 with NumPy (Debian's python3-numpy)";
+  for (const char* mode : {"numpy", "strided"}) {
+    ExpectPythonBitEqual(python, BITSEARCH_SOURCE_DIR "/predictor/python", mode);
+  }
 }
 
 TEST_F(InstallTest, TheLibraryLinksNeitherLibTorchNorTbb) {
