@@ -15,7 +15,10 @@ namespace {
 
 constexpr std::size_t kMostArcs = 300'000;
 constexpr std::size_t kMostSearches = 128;
-constexpr std::int64_t kMostLabels = 20'000;
+/// Labels at one level of one search, and of all searches together: explaining must not take much
+/// longer than solving. Beyond, bounds take the place of exact increases.
+constexpr std::int64_t kMostLabels = 2'000;
+constexpr std::int64_t kLabelBudget = 2'000'000;
 
 class Explainer {
  public:
@@ -24,7 +27,7 @@ class Explainer {
       : problem_(problem), solution_(solution), should_stop_(should_stop) {}
 
   Explanation Run() {
-    reduced_ = Presolve(problem_, {});
+    reduced_ = Presolve(problem_, {.traded = {}, .allowed = {}, .keep_dominated = true});
     if (reduced_.infeasible ||
         !BuildLayeredGraph(reduced_, LevelOrder::kNatural, kMostArcs, &graph_)) {
       return {};
@@ -32,12 +35,15 @@ class Explainer {
     const Lagrangian relaxation(graph_, CapacitiesOf(reduced_));
     const DualResult dual = MaximizeDual(relaxation, 400);
     AddPrices(relaxation, dual);
+    answered_.assign(problem_.layer_count(), 0);
     const bool few = problem_.layer_count() <= kMostSearches;
-    if (few) {
-      for (std::size_t l = 0; l < problem_.layer_count() && !should_stop_(); ++l) AddSearched(l);
-    } else {
-      AddReducedCosts(relaxation, dual);
+    for (std::size_t l = 0; few && l < problem_.layer_count(); ++l) {
+      if (should_stop_() || labels_ > kLabelBudget) break;
+      AddSearched(l);
     }
+    AddReducedCosts(relaxation, dual);
+    std::sort(explanation_.runner_ups.begin(), explanation_.runner_ups.end(),
+              [](const RunnerUp& a, const RunnerUp& b) { return a.layer < b.layer; });
     return std::move(explanation_);
   }
 
@@ -60,34 +66,43 @@ class Explainer {
     }
   }
 
-  double PeakPrice(std::size_t r) const {
+  double PeakPrice(std::size_t r) {
     AssignmentProblem relaxed = problem_;
     relaxed.resources[r].limit.reset();
-    const std::vector<ChoiceIndex> choice = Best(relaxed, {}, nullptr, nullptr);
-    if (choice.empty()) return 0.0;
-    const Assessment assessment = problem_.Assess(choice);
+    const Found best = Best(relaxed, {});
+    if (best.choice.empty()) return 0.0;
+    const Assessment assessment = problem_.Assess(best.choice);
     const std::int64_t more = assessment.resources[r] - *problem_.resources[r].limit;
     const double saved = solution_.objective - assessment.objective;
     return more > 0 && saved > 0.0 ? saved / static_cast<double>(more) : 0.0;
   }
 
-  /// The best configuration found under `options`; empty if none.
-  std::vector<ChoiceIndex> Best(const AssignmentProblem& problem, const PresolveOptions& options,
-                                bool* proved, double* lower_bound) const {
+  struct Found {
+    bool proved = false;  ///< The choice is optimal, or (empty) there is none.
+    double lower_bound = -std::numeric_limits<double>::infinity();
+    std::vector<ChoiceIndex> choice;  ///< Empty: nothing was found.
+  };
+
+  /// The best configuration of `problem` under `options`.
+  Found Best(const AssignmentProblem& problem, const PresolveOptions& options) {
+    Found result;
     const ReducedProblem reduced = Presolve(problem, options);
+    result.proved = reduced.infeasible;
     LayeredGraph graph;
     if (reduced.infeasible ||
         !BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph)) {
-      return {};
+      return result;
     }
     LabelSearchSettings settings;
     settings.should_stop = should_stop_;
     settings.max_labels = kMostLabels;
     const LabelSearchResult found = LabelSearch(graph, CapacitiesOf(reduced), settings);
-    if (!found.found) return {};
-    if (proved != nullptr) *proved = found.proved;
-    if (lower_bound != nullptr) *lower_bound = ObjectiveOf(reduced, found.lower_bound);
-    return reduced.Expand(graph.ByDecision(found.by_level));
+    labels_ += found.counters.labels;
+    result.proved = found.proved;
+    if (!found.found) return result;
+    result.lower_bound = ObjectiveOf(reduced, found.lower_bound);
+    result.choice = reduced.Expand(graph.ByDecision(found.by_level));
+    return result;
   }
 
   void AddSearched(std::size_t layer) {
@@ -96,16 +111,16 @@ class Explainer {
     PresolveOptions options;
     for (const auto& row : problem_.loss) options.allowed.emplace_back(row.size(), 1);
     options.allowed[layer][solution_.choice[layer].value] = 0;
-    bool proved = false;
-    double lower_bound = 0.0;
-    const std::vector<ChoiceIndex> choice = Best(problem_, options, &proved, &lower_bound);
-    if (choice.empty()) return;
+    const Found best = Best(problem_, options);
+    answered_[layer] = best.proved || !best.choice.empty();
+    if (best.choice.empty()) return;
     RunnerUp runner;
     runner.layer = LayerIndex(layer);
-    runner.choice = choice[layer];
-    const double objective = proved ? problem_.Assess(choice).objective : lower_bound;
+    runner.choice = best.choice[layer];
+    const double objective =
+        best.proved ? problem_.Assess(best.choice).objective : best.lower_bound;
     runner.loss_increase = std::max(0.0, objective - solution_.objective);
-    runner.exact = proved && solution_.status == SolveStatus::kOptimal;
+    runner.exact = best.proved && solution_.status == SolveStatus::kOptimal;
     explanation_.runner_ups.push_back(runner);
   }
 
@@ -127,20 +142,16 @@ class Explainer {
         value += to_go[k + 1][arc.to] - credit;
         through[arc.choice] = std::min(through[arc.choice], value);
       }
-      for (std::size_t i = 0; i < decision.layers.size(); ++i) AddBound(decision, i, through);
-    }
-    std::sort(explanation_.runner_ups.begin(), explanation_.runner_ups.end(),
-              [](const RunnerUp& a, const RunnerUp& b) { return a.layer < b.layer; });
-    for (RunnerUp& runner : explanation_.runner_ups) {
-      const double objective =
-          ObjectiveOf(reduced_, runner.loss_increase * relaxation.LossScale());
-      runner.loss_increase = std::max(0.0, objective - solution_.objective);
+      for (std::size_t i = 0; i < decision.layers.size(); ++i)
+        AddBound(relaxation, decision, i, through);
     }
   }
 
-  /// Adds the cheapest other choice of one layer; its increase is still a scaled bound.
-  void AddBound(const ReducedDecision& decision, std::size_t i, const std::vector<double>& through) {
+  /// Adds the cheapest other choice of a layer that no search has answered for.
+  void AddBound(const Lagrangian& relaxation, const ReducedDecision& decision, std::size_t i,
+                const std::vector<double>& through) {
     const std::size_t layer = decision.layers[i].value;
+    if (answered_[layer]) return;
     RunnerUp runner;
     runner.layer = LayerIndex(layer);
     runner.loss_increase = std::numeric_limits<double>::infinity();
@@ -150,9 +161,10 @@ class Explainer {
       runner.loss_increase = through[c];
       runner.choice = ChoiceIndex(original);
     }
-    if (runner.loss_increase < std::numeric_limits<double>::infinity()) {
-      explanation_.runner_ups.push_back(runner);
-    }
+    if (runner.loss_increase == std::numeric_limits<double>::infinity()) return;
+    const double objective = ObjectiveOf(reduced_, runner.loss_increase * relaxation.LossScale());
+    runner.loss_increase = std::max(0.0, objective - solution_.objective);
+    explanation_.runner_ups.push_back(runner);
   }
 
   const AssignmentProblem& problem_;
@@ -161,6 +173,8 @@ class Explainer {
   ReducedProblem reduced_;
   LayeredGraph graph_;
   Explanation explanation_;
+  std::vector<std::uint8_t> answered_;  // of each layer: a search has said all there is to say
+  std::int64_t labels_ = 0;
 };
 
 }  // namespace

@@ -17,19 +17,19 @@ namespace bitsearch {
 /// One independent choice of the reduced problem: a layer, or layers tied together.
 struct ReducedDecision {
   std::vector<LayerIndex> layers;
-  std::size_t count = 0;               ///< Number of choices.
-  std::vector<std::uint16_t> original; ///< [choice · layers + i]: the choice of layers[i].
-  std::vector<std::int64_t> loss;      ///< [choice], grid units, smallest 0.
-  std::vector<std::int64_t> cost;      ///< [choice · dims + d], smallest 0 in each dimension.
+  std::size_t count = 0;                ///< Number of choices.
+  std::vector<std::uint16_t> original;  ///< [choice · layers + i]: the choice of layers[i].
+  std::vector<std::int64_t> loss;       ///< [choice], grid units, smallest 0.
+  std::vector<std::int64_t> cost;       ///< [choice · dims + d], smallest 0 in each dimension.
 };
 
 /// Costs of two decisions together. Matrices are row-major, [choice of first][choice of second].
 struct ReducedPair {
   std::size_t first = 0;
-  std::size_t second = 0;                ///< first < second.
-  std::vector<std::int64_t> loss;        ///< Smallest allowed entry 0.
-  std::vector<std::int64_t> cost;        ///< [entry · dims + d]; empty: no costs.
-  std::vector<std::uint8_t> forbidden;   ///< Empty: nothing is forbidden.
+  std::size_t second = 0;               ///< first < second.
+  std::vector<std::int64_t> loss;       ///< Smallest allowed entry 0.
+  std::vector<std::int64_t> cost;       ///< [entry · dims + d]; empty: no costs.
+  std::vector<std::uint8_t> forbidden;  ///< Empty: nothing is forbidden.
 };
 
 struct ReducedCutMember {
@@ -88,6 +88,8 @@ struct PresolveOptions {
   std::vector<ResourceIndex> traded;
   /// [layer][choice], 0: leave this choice out. Empty: all.
   std::vector<std::vector<std::uint8_t>> allowed;
+  /// Leave dominated choices in: for questions about what is not chosen.
+  bool keep_dominated = false;
 };
 
 /// Reduces `problem`, which must be valid. Every optimal value and every non-dominated point (loss

@@ -115,14 +115,14 @@ TEST(RunnerUps, AreTheBestWithoutTheChosenCandidate) {
 }
 
 /// A separable problem whose frontier is nearly smooth: what a real network with many layers is.
-AssignmentProblem SmoothProblem(int resources) {
+AssignmentProblem SmoothProblem(int resources, int layers = 80) {
   RandomStream random(13, "smooth");
   AssignmentProblem problem;
   problem.resources.resize(static_cast<std::size_t>(resources));
   for (std::size_t r = 0; r < problem.resources.size(); ++r) {
     problem.resources[r].name = "r" + std::to_string(r);
   }
-  for (int l = 0; l < 80; ++l) {
+  for (int l = 0; l < layers; ++l) {
     const double size = std::exp(random.Normal());
     const double sensitivity = std::exp(random.Normal());
     problem.loss.emplace_back();
@@ -143,6 +143,34 @@ double OptimumAt(AssignmentProblem problem, std::size_t r, std::int64_t limit) {
   const Solution solution = MakeSolver("auto")->Solve(problem, {}, {});
   EXPECT_EQ(solution.status, SolveStatus::kOptimal);
   return solution.objective;
+}
+
+// Too many layers for a search each: bounds from reduced costs, which must stay below the truth
+// also where the best alternative is a choice that another one dominates.
+TEST(RunnerUps, OfLargeProblemsAreBounds) {
+  AssignmentProblem problem = SmoothProblem(1, 150);
+  std::int64_t limit = 0;
+  for (std::size_t l = 0; l < problem.layer_count(); ++l) {
+    std::vector<std::int64_t>& cost = problem.resources[0].cost[l];
+    limit += (cost.front() + cost.back()) / 2;
+    if (l % 3 != 0) continue;
+    // Each choice again, a little worse.
+    for (std::size_t c = 0; c < 7; ++c) {
+      problem.loss[l].push_back(problem.loss[l][c] * 1.001);
+      cost.push_back(cost[c] + 1);
+    }
+  }
+  problem.resources[0].limit = limit;
+  const Solution solution = MakeSolver("auto")->Solve(problem, {.explain = true}, {});
+  ASSERT_TRUE(solution.explanation);
+  ASSERT_EQ(solution.explanation->runner_ups.size(), problem.layer_count());
+  for (const RunnerUp& runner : solution.explanation->runner_ups) {
+    if (runner.layer.value % 5 != 0) continue;
+    AssignmentProblem without = problem;
+    without.loss[runner.layer.value][solution.choice[runner.layer.value].value] = 1e6;
+    const Solution best = MakeSolver("auto")->Solve(without, {}, {});
+    EXPECT_LE(runner.loss_increase, best.objective - solution.objective + 1e-9);
+  }
 }
 
 TEST(ShadowPrices, AreTheSlopeOfTheFrontier) {

@@ -1,10 +1,10 @@
 // Frontiers against brute force: every point, its configuration, and the ε-guarantee.
 #include "search/frontier.h"
 
-#include <cmath>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "space/support/error.h"
 #include "tests/search/problem_makers.h"
@@ -66,8 +66,8 @@ INSTANTIATE_TEST_SUITE_P(
     Shapes, Frontiers,
     testing::Values(
         Case{"one", {.limits = 1}, {0}, 300}, Case{"two", {.limits = 2}, {0, 1}, 200},
-        Case{"swapped", {.limits = 2}, {1, 0}, 100},
-        Case{"one_of_two", {.limits = 2}, {0}, 200}, Case{"three", {.limits = 3}, {2, 0, 1}, 60},
+        Case{"swapped", {.limits = 2}, {1, 0}, 100}, Case{"one_of_two", {.limits = 2}, {0}, 200},
+        Case{"three", {.limits = 3}, {2, 0, 1}, 60},
         Case{"ties", {.limits = 2, .ties = true, .pins = true}, {0}, 100},
         Case{"transitions", {.layers_to = 7, .limits = 1, .transitions = true}, {0}, 200},
         Case{"two_transitions",
@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"pairs", {.layers_to = 6, .limits = 1, .pairs = true}, {0}, 100},
         Case{"peak", {.layers_to = 7, .limits = 1, .cuts = true}, {1}, 150},
         Case{"peak_and_cost", {.layers_to = 6, .limits = 1, .cuts = true}, {0, 1}, 100}),
-    [](const testing::TestParamInfo<Case>& info) { return std::string(info.param.name); });
+    [](const auto& param) { return std::string(param.param.name); });
 
 TEST(Frontier, EpsilonGuaranteeHoldsForEveryTruePoint) {
   RandomStream random(5, "epsilon");
