@@ -16,6 +16,6 @@ class ExecutionHooks;
 /// threads (each batch runs on one). `hooks` must be safe for concurrent use if context.threads > 1.
 /// loss_nats is the mean cross-entropy; kl_nats is NaN.
 Evaluation EvaluateNetwork(const Network& network, const Dataset& data, ExecutionHooks* hooks,
-                           const RunContext& context, std::int64_t batch_size = 250);
+                           const RunContext& context, std::int64_t batch_size = 25);
 
 }  // namespace bitsearch

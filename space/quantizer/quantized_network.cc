@@ -16,7 +16,7 @@
 namespace bitsearch {
 namespace {
 
-constexpr std::int64_t kBatch = 250;
+constexpr std::int64_t kBatch = 25;
 
 // More values than this per tensor are thinned by a fixed stride before percentiles are taken.
 constexpr std::int64_t kMostRangeValues = 1 << 25;

@@ -247,7 +247,7 @@ TEST_F(SearchRunTest, AResumeComputesNothingTwice) {
   EXPECT_TRUE(Run("run").computed.empty());
   // Another budget: sensitivities stay, so only new configurations cost anything.
   fuse_.left = -1;
-  const auto summary = Run("run", {"budgets=[{bops: 0.4 x int8}]"});
+  const auto summary = Run("run", {"budgets=[{bops: 0.9 x w8a32}]"});
   EXPECT_THAT(summary.skipped, ::testing::ElementsAre("costs", "sensitivity"));
 }
 

@@ -63,7 +63,7 @@ TEST(SensitivityReport, RefusesWhatCannotBeRight) {
   EXPECT_EQ(ErrorOf(header + ",4,8,1\n"), ErrorId::kCsvEmptyName);
   EXPECT_EQ(ErrorOf(header + "a,4,8,1\na,8,8,1\na,4,8,1\n"), ErrorId::kCsvDuplicateRow);
   EXPECT_EQ(ErrorOf(header + "a,32,8,1\na,fp32,8,1\n"), ErrorId::kCsvDuplicateRow);
-  EXPECT_EQ(ErrorOf("layer,weight_bits,activation_bits,loss_increase,loss\n"),
+  EXPECT_EQ(ErrorOf("layer,weight_bits,activation_bits,loss_increase,loss\na,4,4,1,1\n"),
             ErrorId::kCsvUnknownColumn);
   EXPECT_EQ(ErrorOf("layer,weight_bits,activation_bits\na,4,4\n"), ErrorId::kCsvMissingColumn);
   EXPECT_EQ(ErrorOf("layer,weight_bits,activation_bits,loss_increase,standard_error\na,4,4,1,-2\n"),
