@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
 
 #include "space/support/error.h"
@@ -24,16 +23,6 @@ Error BadValue(std::string_view text, const std::string& why) {
           "0.5 x w4a8, 0.1 x fp32");
 }
 
-/// An integer format of 1 to 16 bits from decimal digits.
-std::optional<NumberFormat> ParseBits(std::string_view digits) {
-  int bits = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stopped, status] = std::from_chars(digits.data(), end, bits);
-  constexpr int kMostBits = 16;
-  if (status != std::errc() || stopped != end || bits < 1 || bits > kMostBits) return std::nullopt;
-  return NumberFormat::Integer(bits);
-}
-
 }  // namespace
 
 const std::vector<std::string>& BudgetResources() {
@@ -47,18 +36,28 @@ std::string BudgetLimit::ToString() const {
 }
 
 std::optional<BitChoice> ParseBaseline(std::string_view name) {
-  if (name == "fp32") return BitChoice{NumberFormat::Float32(), NumberFormat::Float32()};
+  const auto format = [](std::string_view text) -> std::optional<NumberFormat> {
+    const auto parsed = NumberFormat::Parse(text);
+    // A skipped layer has no cost to be relative to.
+    return parsed.has_value() && parsed->kind() != NumberFormat::Kind::kSkip ? parsed
+                                                                             : std::nullopt;
+  };
+  if (name == "fp32" || name == "fp16" || name == "bf16") {
+    return BitChoice{*format(name), *format(name)};
+  }
   if (name.starts_with("int")) {
-    const auto bits = ParseBits(name.substr(3));
-    if (!bits.has_value()) return std::nullopt;
+    const auto bits = format(name.substr(3));
+    if (!bits.has_value() || !bits->is_integer()) return std::nullopt;
     return BitChoice{*bits, *bits};
   }
-  const std::size_t a = name.find('a');
-  if (!name.starts_with('w') || a == std::string_view::npos) return std::nullopt;
-  const auto weight = ParseBits(name.substr(1, a - 1));
-  const auto activation = ParseBits(name.substr(a + 1));
-  if (!weight.has_value() || !activation.has_value()) return std::nullopt;
-  return BitChoice{*weight, *activation};
+  // "w4a8", "w8afp32", "wternarya8": 'a' occurs in a format's name too, so every one is tried.
+  if (!name.starts_with('w')) return std::nullopt;
+  for (std::size_t a = name.find('a', 1); a != std::string_view::npos; a = name.find('a', a + 1)) {
+    const auto weight = format(name.substr(1, a - 1));
+    const auto activation = format(name.substr(a + 1));
+    if (weight.has_value() && activation.has_value()) return BitChoice{*weight, *activation};
+  }
+  return std::nullopt;
 }
 
 BudgetLimit ParseBudgetLimit(std::string resource, std::string_view text) {

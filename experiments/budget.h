@@ -38,7 +38,8 @@ struct Budget {
   bool operator==(const Budget&) const = default;
 };
 
-/// The uniform choice behind a baseline's name: "fp32", "int8" (W8A8), "w4a8"; nothing for others.
+/// The uniform choice behind a baseline's name: "fp32", "int8" (W8A8), "w4a8", "w4afp32"; nothing
+/// for others.
 std::optional<BitChoice> ParseBaseline(std::string_view name);
 
 /// Reads "900" or "0.6 x int8" (also "×"). Throws Error(kBudgetValue) without a place.

@@ -74,6 +74,14 @@ Json ParseArtifact(const std::string& text, const std::string& name, const char*
   }
 }
 
+std::string RemarkSection(const std::vector<ResultRow>& rows) {
+  std::string html;
+  for (const std::string& remark : Remarks(rows)) {
+    html += "<p><strong>" + Escape(remark) + "</strong></p>\n";
+  }
+  return html;
+}
+
 std::string ResultSection(const std::vector<ResultRow>& rows) {
   std::string html =
       "<h2>Results</h2>\n<table>\n<tr><th>line</th><th>bits</th><th>mean weight bits</th>";
@@ -110,7 +118,8 @@ std::string ResultSection(const std::vector<ResultRow>& rows) {
              "</table>\n<p class=\"muted\">p: exact McNemar test on the same samples, against "
              "the row \"ours\" of the budget; at {} or more the two are not "
              "distinguishable. Accuracies are of records on which no choice was made.</p>\n",
-             kSignificance);
+             kSignificance) +
+         RemarkSection(rows);
 }
 
 /// A frontier as steps: the least loss that is possible up to each value of the resource.

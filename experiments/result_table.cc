@@ -48,6 +48,39 @@ std::string Verdict(const ResultRow& row, const ResultRow& ours) {
   return *row.top1_percent > *ours.top1_percent ? "better" : "worse";
 }
 
+namespace {
+
+/// True if `row` costs no more than `ours` in any column, and less in one.
+bool CostsLess(const ResultRow& row, const ResultRow& ours) {
+  bool less = false;
+  for (std::size_t i = 0; i < row.costs.size() && i < ours.costs.size(); ++i) {
+    if (row.costs[i].second.empty() || ours.costs[i].second.empty()) return false;
+    const double difference = std::stod(row.costs[i].second) - std::stod(ours.costs[i].second);
+    if (difference > 0.0) return false;
+    less = less || difference < 0.0;
+  }
+  return less;
+}
+
+}  // namespace
+
+std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
+  std::vector<std::string> remarks;
+  for (const ResultRow& row : rows) {
+    const ResultRow* ours = OursOf(rows, row.budget);
+    if (ours == nullptr || &row == ours) continue;
+    const std::string verdict = Verdict(row, *ours);
+    if ((verdict != "better" && verdict != "not distinguishable") || !CostsLess(row, *ours)) {
+      continue;
+    }
+    remarks.push_back(fmt::format(
+        "budget {}: {} ({}) is {} in accuracy{} and costs no more in any column: prefer it",
+        row.budget, row.line, row.bits, verdict,
+        verdict == "better" ? " than ours" : " from ours"));
+  }
+  return remarks;
+}
+
 std::string ResultsJson(const std::vector<ResultRow>& rows) {
   Json list = Json::array();
   for (const ResultRow& row : rows) {
@@ -168,6 +201,7 @@ std::string ResultsText(const std::vector<ResultRow>& rows) {
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
+  for (const std::string& remark : Remarks(rows)) text += remark + "\n";
   return text;
 }
 

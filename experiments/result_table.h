@@ -37,6 +37,10 @@ inline constexpr double kSignificance = 0.01;
 /// "better", "worse" (than ours) or "not distinguishable"; "" without a p-value.
 std::string Verdict(const ResultRow& row, const ResultRow& ours);
 
+/// What a reader should not overlook, one sentence each: a baseline that is as good as ours, or
+/// better, and costs no more in any column.
+std::vector<std::string> Remarks(const std::vector<ResultRow>& rows);
+
 /// JSON `bitsearch/results/1`.
 std::string ResultsJson(const std::vector<ResultRow>& rows);
 /// Throws Error(kJsonSyntax), Error(kFormatVersion).

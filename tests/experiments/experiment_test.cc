@@ -177,8 +177,11 @@ TEST(ExperimentTest, ALatencyBudgetNeedsATable) {
 TEST(BudgetTest, Baselines) {
   EXPECT_EQ(ParseBaseline("int8")->ToString(), "W8A8");
   EXPECT_EQ(ParseBaseline("w4a8")->ToString(), "W4A8");
+  EXPECT_EQ(ParseBaseline("w8a32")->ToString(), "W8Afp32");
+  EXPECT_EQ(ParseBaseline("wternaryafp16")->ToString(), "WternaryAfp16");
   EXPECT_EQ(ParseBaseline("fp32")->ToString(), "Wfp32Afp32");
-  for (const char* name : {"", "int", "int0", "int17", "w4", "wa", "w4a", "fp16", "8"}) {
+  EXPECT_EQ(ParseBaseline("fp16")->ToString(), "Wfp16Afp16");
+  for (const char* name : {"", "int", "int0", "int17", "w4", "wa", "w4a", "w0a8", "8"}) {
     EXPECT_FALSE(ParseBaseline(name).has_value()) << name;
   }
 }

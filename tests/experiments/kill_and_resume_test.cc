@@ -108,8 +108,8 @@ TEST_F(KillAndResumeTest, AKilledRunEndsAsAnUndisturbedOne) {
   for (int kill_count = 0; kill_count < kKills; ++kill_count) {
     const pid_t child = Start("disturbed");
     // A resumed run starts where the last one was killed, so each gets a part of the whole time.
-    const auto wait = milliseconds(static_cast<std::int64_t>(
-        random.Below(static_cast<std::uint64_t>(took.count()) / 2 + 1)));
+    const auto wait = milliseconds(
+        static_cast<std::int64_t>(random.Below(static_cast<std::uint64_t>(took.count()) / 2 + 1)));
     std::this_thread::sleep_for(wait);
     kill(child, SIGKILL);
     int status = 0;

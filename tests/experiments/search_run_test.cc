@@ -247,7 +247,7 @@ TEST_F(SearchRunTest, AResumeComputesNothingTwice) {
   EXPECT_TRUE(Run("run").computed.empty());
   // Another budget: sensitivities stay, so only new configurations cost anything.
   fuse_.left = -1;
-  const auto summary = Run("run", {"budgets=[{bops: 0.9 x w8a32}]"});
+  const auto summary = Run("run", {"budgets=[{bops: 0.9 x w8afp32}]"});
   EXPECT_THAT(summary.skipped, ::testing::ElementsAre("costs", "sensitivity"));
 }
 
@@ -289,6 +289,30 @@ TEST_F(SearchRunTest, OursIsNeverWorseThanABaselineInPredictedLoss) {
       EXPECT_GE(*row.predicted_loss_nats, ours - 1e-12) << row.line;
     }
   }
+}
+
+TEST(RemarksTest, NameABaselineThatIsAsGoodAndCheaper) {
+  const auto row = [](const std::string& line, const std::string& cost, double top1,
+                      std::optional<double> p_value) {
+    ResultRow made;
+    made.budget = "b";
+    made.line = line;
+    made.costs = {{"size_bytes", cost}, {"latency_us", "7.5"}};
+    made.top1_percent = top1;
+    made.p_value = p_value;
+    return made;
+  };
+  const ResultRow ours = row("ours", "100", 90.0, std::nullopt);
+  using ::testing::ElementsAre;
+  using ::testing::HasSubstr;
+  using ::testing::IsEmpty;
+  EXPECT_THAT(Remarks({ours, row("uniform", "99", 89.9, 0.4)}),
+              ElementsAre(HasSubstr("uniform () is not distinguishable")));
+  EXPECT_THAT(Remarks({ours, row("blind", "99.5", 91.0, 0.001)}), ElementsAre(HasSubstr("better")));
+  EXPECT_THAT(Remarks({ours, row("uniform", "99", 89.0, 0.001)}), IsEmpty());   // worse
+  EXPECT_THAT(Remarks({ours, row("uniform", "101", 90.0, 0.9)}), IsEmpty());    // dearer
+  EXPECT_THAT(Remarks({ours, row("uniform", "100", 90.0, 0.9)}), IsEmpty());    // the same
+  EXPECT_THAT(Remarks({ours, row("random", "", 90.0, std::nullopt)}), IsEmpty());
 }
 
 TEST(EvaluationJsonTest, KeepsEveryBit) {
