@@ -28,7 +28,8 @@ Encoding::Encoding(CandidateSpace space, std::vector<GeneEncoding> genes,
     if (genes_[g].first_feature == GeneEncoding::kNotEncoded) continue;
     std::vector<bool>& group = taken[static_cast<std::size_t>(genes_[g].group)];
     for (int v = 0; v < space_.cardinality(g); ++v) {
-      const std::size_t feature = std::size_t{genes_[g].first_feature} + static_cast<std::size_t>(v);
+      const std::size_t feature =
+          std::size_t{genes_[g].first_feature} + static_cast<std::size_t>(v);
       if (feature >= group.size() || group[feature]) {
         throw Error(ErrorId::kPredictorModel,
                     fmt::format("feature {} does not exist or belongs to two genes", feature))

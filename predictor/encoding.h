@@ -61,8 +61,8 @@ class Encoding {
   std::vector<float> Dense(const GenomeView& genomes, FeatureGroup group) const;
 
   bool operator==(const Encoding& other) const {
-    return space_ == other.space_ && genes_ == other.genes_ &&
-           features_[0] == other.features_[0] && features_[1] == other.features_[1];
+    return space_ == other.space_ && genes_ == other.genes_ && features_[0] == other.features_[0] &&
+           features_[1] == other.features_[1];
   }
 
  private:

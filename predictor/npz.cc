@@ -158,7 +158,8 @@ std::map<std::string, NpzArray> ParseNpz(std::span<const std::byte> bytes,
     const std::size_t local = zip.Integer<std::uint32_t>(at + 42);
     const auto name_bytes = zip.Bytes(at + 46, name_size);
     std::string member(reinterpret_cast<const char*>(name_bytes.data()), name_size);
-    at += 46 + name_size + zip.Integer<std::uint16_t>(at + 30) + zip.Integer<std::uint16_t>(at + 32);
+    at +=
+        46 + name_size + zip.Integer<std::uint16_t>(at + 30) + zip.Integer<std::uint16_t>(at + 32);
     if (zip.Integer<std::uint32_t>(local) != kLocalMark) zip.Fail("damaged zip entry", member);
     const std::size_t data = local + 30 + zip.Integer<std::uint16_t>(local + 26) +
                              zip.Integer<std::uint16_t>(local + 28);

@@ -20,10 +20,10 @@ void CheckLayer(const DenseLayer& layer, Eigen::Index outputs, Eigen::Index inpu
                 const std::string& name) {
   if (layer.weights.rows() != outputs || layer.weights.cols() != inputs ||
       layer.bias.size() != outputs) {
-    throw Error(ErrorId::kPredictorModel,
-                fmt::format("got weights {} x {} and {} biases, needs {} x {}",
-                            layer.weights.rows(), layer.weights.cols(), layer.bias.size(), outputs,
-                            inputs))
+    throw Error(
+        ErrorId::kPredictorModel,
+        fmt::format("got weights {} x {} and {} biases, needs {} x {}", layer.weights.rows(),
+                    layer.weights.cols(), layer.bias.size(), outputs, inputs))
         .Key(name);
   }
   if (!layer.weights.allFinite() || !layer.bias.allFinite()) {
@@ -34,7 +34,9 @@ void CheckLayer(const DenseLayer& layer, Eigen::Index outputs, Eigen::Index inpu
 }  // namespace
 
 std::int64_t Perceptron::ParameterCount() const {
-  const auto count = [](const DenseLayer& layer) { return layer.weights.size() + layer.bias.size(); };
+  const auto count = [](const DenseLayer& layer) {
+    return layer.weights.size() + layer.bias.size();
+  };
   std::int64_t sum = count(architecture) + count(bits) + count(output);
   for (const DenseLayer& layer : hidden) sum += count(layer);
   return sum;
@@ -54,7 +56,8 @@ void Perceptron::Validate(const Encoding& encoding) const {
   }
   for (std::size_t l = 0; l < hidden.size(); ++l) {
     const Eigen::Index next = hidden[l].weights.rows();
-    if (next < 1) throw Error(ErrorId::kPredictorModel, "no outputs").Key(fmt::format("hidden{}", l));
+    if (next < 1)
+      throw Error(ErrorId::kPredictorModel, "no outputs").Key(fmt::format("hidden{}", l));
     CheckLayer(hidden[l], next, width, fmt::format("hidden{}", l));
     width = next;
   }
@@ -106,12 +109,13 @@ PerceptronEngine::PerceptronEngine(const Perceptron& network) {
     hidden_.push_back(Pack(layer));
     widest_ = std::max(widest_, hidden_.back().panels * kPanelWidth);
   }
-  output_weights_ = padded(network.output.weights.row(0).transpose(),
-                           hidden_.back().panels * kPanelWidth);
+  output_weights_ =
+      padded(network.output.weights.row(0).transpose(), hidden_.back().panels * kPanelWidth);
   output_bias_ = network.output.bias[0];
 }
 
-void PerceptronEngine::Run(std::size_t rows, PerceptronScratch& scratch, float* outputs) const {
+void PerceptronEngine::Run(std::size_t rows, PerceptronScratch& scratch, float* outputs,
+                           float* last_hidden) const {
   const PerceptronKernels& kernels = KernelsForThisMachine();
   if (scratch.first.size() < kBlockRows * widest_) {
     scratch.first.resize(kBlockRows * widest_);
@@ -139,6 +143,7 @@ void PerceptronEngine::Run(std::size_t rows, PerceptronScratch& scratch, float* 
     stride = layer.panels * kPanelWidth;
     std::swap(in, out);
   }
+  if (last_hidden != nullptr) std::copy(in, in + rows * stride, last_hidden);
   for (std::size_t r = 0; r < rows; ++r) {
     outputs[r] = output_bias_ + kernels.dot(output_weights_.data(), in + r * stride, stride);
   }

@@ -1,6 +1,6 @@
 #pragma once
-// Perceptron: the weights of one accuracy network, and PerceptronEngine: the same weights packed for
-// fast inference on one-hot inputs. No LibTorch, no files.
+// Perceptron: the weights of one accuracy network, and PerceptronEngine: the same weights packed
+// for fast inference on one-hot inputs. No LibTorch, no files.
 
 #include <Eigen/Core>
 #include <cstdint>
@@ -20,10 +20,10 @@ struct DenseLayer {
 /// APQ's network (Wang et al., CVPR 2020): the first hidden layer is relu(A·a + b) + B·q + c, where
 /// a and q are the one-hot architecture and bits; further hidden layers with ReLU; one output.
 struct Perceptron {
-  DenseLayer architecture;          ///< hidden × architecture features.
-  DenseLayer bits;                  ///< hidden × bits features; no rows where bits are not encoded.
-  std::vector<DenseLayer> hidden;   ///< Each followed by a ReLU; one at least.
-  DenseLayer output;                ///< 1 × hidden.
+  DenseLayer architecture;         ///< hidden × architecture features.
+  DenseLayer bits;                 ///< hidden × bits features; no rows where bits are not encoded.
+  std::vector<DenseLayer> hidden;  ///< Each followed by a ReLU; one at least.
+  DenseLayer output;               ///< 1 × hidden.
 
   /// Weights and biases in all.
   std::int64_t ParameterCount() const;
@@ -52,7 +52,12 @@ class PerceptronEngine {
 
   /// Outputs for at most kBlockRows rows, whose features lie in `scratch`: architecture_ends[r] and
   /// bits_ends[r] are the ends of row r's features in the two lists.
-  void Run(std::size_t rows, PerceptronScratch& scratch, float* outputs) const;
+  /// `last_hidden`, if not null, takes the rows × last_hidden_width() activations that the output
+  /// is a linear function of.
+  void Run(std::size_t rows, PerceptronScratch& scratch, float* outputs,
+           float* last_hidden = nullptr) const;
+  /// Units of the last hidden layer, filled up with zeros to whole panels.
+  std::size_t last_hidden_width() const { return output_weights_.size(); }
 
  private:
   struct Packed {

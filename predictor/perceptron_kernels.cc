@@ -9,8 +9,8 @@ namespace baseline {
 }  // namespace baseline
 
 const PerceptronKernels& BaselineKernels() {
-  static constexpr PerceptronKernels kKernels{"baseline", baseline::SumColumns,
-                                              baseline::DenseRelu, baseline::Dot};
+  static constexpr PerceptronKernels kKernels{"baseline", baseline::SumColumns, baseline::DenseRelu,
+                                              baseline::Dot};
   return kKernels;
 }
 

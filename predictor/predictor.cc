@@ -96,6 +96,36 @@ void Predictor::Evaluate(const GenomeView& genomes, std::span<CandidateScore> sc
   Predict(genomes, scores);
 }
 
+std::size_t Predictor::feature_count() const {
+  std::size_t count = 0;
+  for (const PerceptronEngine& engine : engines_) count += engine.last_hidden_width();
+  return count;
+}
+
+void Predictor::LastHidden(const GenomeView& genomes, std::vector<float>& features) const {
+  PerceptronScratch scratch;
+  float outputs[PerceptronEngine::kBlockRows];
+  std::vector<float> block;
+  const std::size_t width = feature_count();
+  const std::size_t before = features.size();
+  features.resize(before + genomes.rows * width);
+  for (std::size_t first = 0; first < genomes.rows; first += PerceptronEngine::kBlockRows) {
+    const std::size_t rows = std::min(PerceptronEngine::kBlockRows, genomes.rows - first);
+    GatherFeatures(model_.encoding, genomes.Slice(first, rows), scratch);
+    std::size_t column = 0;
+    for (const PerceptronEngine& engine : engines_) {
+      const std::size_t units = engine.last_hidden_width();
+      block.resize(rows * units);
+      engine.Run(rows, scratch, outputs, block.data());
+      for (std::size_t r = 0; r < rows; ++r) {
+        std::copy_n(block.data() + r * units, units,
+                    features.data() + before + (first + r) * width + column);
+      }
+      column += units;
+    }
+  }
+}
+
 bool Predictor::OutsideTrainingRange(std::span<const std::uint8_t> genome) const {
   if (model_.trained_values.empty()) return false;
   std::vector<std::uint8_t> active(genome.size());

@@ -55,6 +55,11 @@ class Predictor : public CandidateEvaluator {
   /// The same on a const predictor.
   void Predict(const GenomeView& genomes, std::span<CandidateScore> scores) const;
 
+  /// Units of the members' last hidden layers, one member after the other.
+  std::size_t feature_count() const;
+  /// Appends the activations of those units, feature_count() per row.
+  void LastHidden(const GenomeView& genomes, std::vector<float>& features) const;
+
   /// True if an active gene has a value that training never saw. `genome` must be valid.
   bool OutsideTrainingRange(std::span<const std::uint8_t> genome) const;
   /// Rows predicted since construction.

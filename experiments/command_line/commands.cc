@@ -5,6 +5,7 @@
 #include "experiments/command_line/evaluate_command.h"
 #include "experiments/command_line/latency_command.h"
 #include "experiments/command_line/layers_command.h"
+#include "experiments/command_line/predictor_command.h"
 #include "experiments/command_line/report_command.h"
 #include "experiments/command_line/run_command.h"
 #include "experiments/command_line/sensitivity_command.h"
@@ -22,6 +23,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddEvaluateCommand(app, context);
   AddSensitivityCommand(app, context);
   AddSolveCommand(app, context);
+  AddPredictorCommand(app, context);
   AddReportCommand(app, context);
 }
 

@@ -52,13 +52,14 @@ std::optional<GeneKind> ParseGeneKind(std::string_view name) {
 
 CandidateSpace::CandidateSpace(std::string name, std::vector<Gene> genes)
     : name_(std::move(name)), genes_(std::move(genes)) {
-  std::set<std::string> names;
   for (std::size_t g = 0; g < genes_.size(); ++g) {
     const Gene& gene = genes_[g];
     const auto refuse = [&gene](const std::string& what) {
-      throw Error(ErrorId::kCandidateSpace, what).Key(gene.name);
+      throw Error(ErrorId::kCandidateSpace, what)
+          .Key(gene.name)
+          .Hint("correct this gene of the space");
     };
-    if (gene.name.empty() || !names.insert(gene.name).second) {
+    if (gene.name.empty() || !index_of_name_.emplace(gene.name, static_cast<GeneIndex>(g)).second) {
       refuse("gene names must be unique and not empty");
     }
     if (gene.values.empty() || gene.values.size() > kMaxValues) {
@@ -82,10 +83,9 @@ CandidateSpace::CandidateSpace(std::string name, std::vector<Gene> genes)
 }
 
 std::optional<GeneIndex> CandidateSpace::FindGene(std::string_view name) const {
-  for (std::size_t g = 0; g < genes_.size(); ++g) {
-    if (genes_[g].name == name) return static_cast<GeneIndex>(g);
-  }
-  return std::nullopt;
+  const auto found = index_of_name_.find(std::string(name));
+  if (found == index_of_name_.end()) return std::nullopt;
+  return found->second;
 }
 
 void CandidateSpace::Activity(std::span<const std::uint8_t> genome,
@@ -124,9 +124,9 @@ void CandidateSpace::Validate(const GenomeView& genomes) const {
     const std::uint8_t* row = genomes.data + r * genomes.genes;
     for (std::size_t g = 0; g < genomes.genes; ++g) {
       if (row[g] >= cardinalities_[g]) {
-        throw Error(ErrorId::kCandidate, fmt::format("row {}: got index {}, allowed 0 to {} ({})",
-                                                     r, row[g], cardinalities_[g] - 1,
-                                                     Joined(genes_[g].values)))
+        throw Error(ErrorId::kCandidate,
+                    fmt::format("row {}: got index {}, allowed 0 to {} ({})", r, row[g],
+                                cardinalities_[g] - 1, Joined(genes_[g].values)))
             .Key(genes_[g].name);
       }
     }
@@ -148,7 +148,9 @@ std::vector<std::uint8_t> CandidateSpace::Parse(
           .Hint(nearest.empty() ? "the predictor's description lists its genes"
                                 : "did you mean \"" + nearest + "\"?");
     }
-    if (given[*g]) throw Error(ErrorId::kCandidate, "given twice").Key(name);
+    if (given[*g]) {
+      throw Error(ErrorId::kCandidate, "given twice").Key(name).Hint("remove one of the two");
+    }
     given[*g] = true;
     const Gene& gene = genes_[*g];
     std::size_t v = 0;
@@ -202,8 +204,9 @@ BitConfig CandidateSpace::ToBitConfig(std::span<const std::uint8_t> genome) cons
   for (std::size_t g = 0; g < genes_.size(); g += 2) {
     if (g + 1 >= genes_.size() || genes_[g].kind != GeneKind::kWeightBits ||
         genes_[g + 1].kind != GeneKind::kActivationBits || genes_[g].layer != genes_[g + 1].layer) {
-      throw Error(ErrorId::kCandidateSpace, "not a space of bits alone: needs a weight and an "
-                                            "activation gene for each layer")
+      throw Error(ErrorId::kCandidateSpace,
+                  "not a space of bits alone: needs a weight and an "
+                  "activation gene for each layer")
           .Key(genes_[g].name);
     }
     config.choices.push_back({*NumberFormat::Parse(genes_[g].values[genome[g]]),

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "space/choices/bit_config.h"
@@ -92,8 +93,8 @@ class CandidateSpace {
   static CandidateSpace BitsOnly(std::string name, const std::vector<std::string>& layers,
                                  const std::vector<std::vector<NumberFormat>>& weight_formats,
                                  const std::vector<std::vector<NumberFormat>>& activation_formats);
-  /// The configuration of a BitsOnly space's genome. Throws Error(kCandidateSpace) if this space has
-  /// architecture genes or not a weight and an activation gene per layer.
+  /// The configuration of a BitsOnly space's genome. Throws Error(kCandidateSpace) if this space
+  /// has architecture genes or not a weight and an activation gene per layer.
   BitConfig ToBitConfig(std::span<const std::uint8_t> genome) const;
   /// The genome of a configuration; throws Error(kCandidate) for a format that the layer lacks.
   std::vector<std::uint8_t> FromBitConfig(const BitConfig& config) const;
@@ -106,6 +107,7 @@ class CandidateSpace {
   std::string name_;
   std::vector<Gene> genes_;
   std::vector<int> cardinalities_;
+  std::unordered_map<std::string, GeneIndex> index_of_name_;
   /// Numeric copies that the hot loops read.
   std::vector<GeneIndex> parents_;
   std::vector<std::uint64_t> masks_;
