@@ -54,9 +54,12 @@ class Reader {
     try {
       json = Json::parse(text);
     } catch (const Json::parse_error& error) {
-      throw Error(ErrorId::kJsonSyntax, "is not JSON: " + std::string(error.what()))
+      const bool at_end = error.byte > text.size();
+      throw Error(ErrorId::kJsonSyntax,
+                  at_end ? "the JSON text ends too early" : "this is not JSON")
           .At(LocationAt(path_, text, error.byte == 0 ? 0 : error.byte - 1))
-          .Hint("is the file truncated?");
+          .Hint(at_end ? "is the file truncated?"
+                       : "is it a configuration file, as bitsearch run writes them?");
     }
     const std::string format =
         json.is_object() && json.contains("format") && json["format"].is_string()

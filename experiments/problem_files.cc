@@ -107,7 +107,8 @@ class Reader {
       const LayerIndex b = LayerAt(table, row, consumer);
       if (a == b) {
         throw Error(ErrorId::kPairInvalid, "an edge joins a layer to itself")
-            .At(table.LocationOf(row, consumer));
+            .At(table.LocationOf(row, consumer))
+            .Hint("name the layer that reads the producer's output, or remove the row");
       }
       const auto [at, fresh] = edge_at.try_emplace({a, b}, edges.size());
       if (fresh) edges.push_back({a, b, {}});
@@ -231,7 +232,8 @@ class Reader {
       if (std::find(members.begin(), members.end(), index) != members.end()) {
         throw Error(ErrorId::kCsvDuplicateRow, fmt::format("layer '{}' is in group '{}' twice",
                                                            named_.layers[index.value], name))
-            .At(table.LocationOf(row, layer));
+            .At(table.LocationOf(row, layer))
+            .Hint("remove one of the two rows");
       }
       members.push_back(index);
     }
@@ -271,7 +273,8 @@ class Reader {
       BitChoice choice_b = pairs[i].choice_b;
       if (a == b) {
         throw Error(ErrorId::kPairInvalid, "a pair term joins a layer to itself")
-            .At(table.LocationOf(row, table.Column("layer_b")));
+            .At(table.LocationOf(row, table.Column("layer_b")))
+            .Hint("what a layer costs alone belongs in the sensitivity file");
       }
       if (b < a) {
         std::swap(a, b);
@@ -323,7 +326,8 @@ class Reader {
         if (member.layer != layer) continue;
         throw Error(ErrorId::kCsvDuplicateRow,
                     fmt::format("cut '{}' has layer '{}' twice", name, named_.layers[layer.value]))
-            .At(table.LocationOf(row, layer_column));
+            .At(table.LocationOf(row, layer_column))
+            .Hint("give the sum of its elements in one row");
       }
       CutMember member;
       member.layer = layer;
@@ -336,7 +340,8 @@ class Reader {
       if (resource.name != peak.name) continue;
       throw Error(ErrorId::kCsvDuplicateColumn, "a cost column has the name of the peak resource")
           .At({path, 0, 0})
-          .Key(peak.name);
+          .Key(peak.name)
+          .Hint("rename the column, or leave out --cuts");
     }
     named_.problem.resources.push_back(std::move(peak));
     named_.decimals.push_back(0);
@@ -450,9 +455,8 @@ void AddLimit(std::string_view limit, NamedProblem* problem) {
   const std::string_view value = limit.substr(equals + 1);
   const auto units = FloorToGrid(value, problem->decimals[resource.value]);
   if (!units) {
-    throw Error(
-        ErrorId::kLimitValue,
-        fmt::format("got --limit '{}': '{}' is no number below 4e18 grid units", limit, value))
+    throw Error(ErrorId::kLimitValue,
+                fmt::format("got --limit '{}': '{}' is no number, or too large", limit, value))
         .Hint("write a decimal number, such as 900 or 812.5");
   }
   std::optional<std::int64_t>& target = problem->problem.resources[resource.value].limit;
@@ -498,7 +502,8 @@ void AddPin(std::string_view pin, NamedProblem* problem) {
     if (pins[l] && *pins[l] != choice) {
       throw Error(ErrorId::kPinValue,
                   fmt::format("--pin '{}': layer '{}' is pinned to {} already", pin,
-                              problem->layers[l], list[pins[l]->value].ToString()));
+                              problem->layers[l], list[pins[l]->value].ToString()))
+          .Hint("give each layer one pin");
     }
     pins[l] = choice;
   }

@@ -5,6 +5,7 @@
 
 #include "experiments/torch_backend.h"
 #include "sensitivity/measure.h"
+#include "space/network/data_fit.h"
 #include "space/network/run.h"
 #include "space/quantizer/quantized_network.h"
 #include "space/support/error.h"
@@ -33,16 +34,19 @@ class Session : public QuantizationSession {
   const LayerGraph& graph() const override { return network_.graph(); }
 
   Evaluation EvaluateFloat(const Dataset& data, const RunContext& context) override {
+    RequireFit(graph(), data);
     return PtqEvaluator(network_, data, context).FloatEvaluation();
   }
 
   std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data,
                                            const RunContext& context) override {
+    RequireFit(graph(), data);
     return std::make_unique<PtqEvaluator>(network_, data, context);
   }
 
   SensitivityReport MeasureSensitivity(const Dataset& data, const SensitivityRequest& request,
                                        const RunContext& context) override {
+    RequireFit(graph(), data);
     SensitivityPlan plan;
     plan.method = request.method;
     plan.choices = request.choices;
@@ -101,6 +105,8 @@ class Backend : public TorchBackend {
   }
   TrainResult Train(LayerGraph graph, const Dataset& train, const Dataset& validation,
                     const TrainOptions& options, const RunContext& context) override {
+    RequireFit(graph, train);
+    RequireFit(graph, validation);
     return bitsearch::Train(std::move(graph), train, validation, options, context);
   }
   std::vector<FloatTensor> Run(const LayerGraph& graph, const std::vector<FloatTensor>& inputs,

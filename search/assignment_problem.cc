@@ -13,7 +13,10 @@
 namespace bitsearch {
 namespace {
 
-[[noreturn]] void Fail(const std::string& what) { throw Error(ErrorId::kProblemInvalid, what); }
+[[noreturn]] void Fail(const std::string& what) {
+  throw Error(ErrorId::kProblemInvalid, what)
+      .Hint("correct the tables; where numbers are too large, use a larger unit");
+}
 
 /// Totals must stay far from overflow in sums, differences and shifted limits.
 constexpr double kLargestTotal = 4.0e18;

@@ -25,7 +25,9 @@ NumberFormat FormatAt(const CsvTable& table, const CsvRow& row, std::size_t colu
 std::string NameAt(const CsvTable& table, const CsvRow& row, std::size_t column) {
   const std::string& text = table.Text(row, column);
   if (!text.empty()) return text;
-  throw Error(ErrorId::kCsvEmptyName, "the layer has no name").At(table.LocationOf(row, column));
+  throw Error(ErrorId::kCsvEmptyName, "the layer has no name")
+      .At(table.LocationOf(row, column))
+      .Hint("write the layer's name, or remove the row");
 }
 
 SensitivityReport FromTable(const CsvTable& table) {
@@ -49,7 +51,8 @@ SensitivityReport FromTable(const CsvTable& table) {
       if (*entry.standard_error < 0.0) {
         throw Error(ErrorId::kCsvNumber,
                     fmt::format("standard_error {} (allowed: 0 or more)", *entry.standard_error))
-            .At(table.LocationOf(row, *error));
+            .At(table.LocationOf(row, *error))
+            .Hint("correct the cell, or leave it empty");
       }
     }
     const auto [line, fresh] = line_of.try_emplace({name, entry.choice}, row.line);

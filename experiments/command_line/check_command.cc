@@ -1,4 +1,5 @@
-// The check command: everything that is wrong with an experiment's file. Computes nothing.
+// The check command: everything that is wrong with an experiment's file; for a search also the
+// files that it names and whether its budgets can be kept. Computes no losses.
 #include "experiments/command_line/check_command.h"
 
 #include <memory>
@@ -7,6 +8,8 @@
 #include <vector>
 
 #include "experiments/experiment.h"
+#include "experiments/search_run.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
@@ -17,7 +20,11 @@ struct CheckOptions {
 };
 
 ExitCode Check(const CheckOptions& options, CommandContext& context) {
-  ReadExperiment(options.file, options.overrides, ExperimentUse::kCheck);
+  const Experiment experiment =
+      ReadExperiment(options.file, options.overrides, ExperimentUse::kCheck);
+  if (!experiment.train.has_value()) {
+    WithPlace({options.file}, [&] { return PrepareSearch(experiment, context.run); });
+  }
   context.out << options.file << ": no errors\n";
   return ExitCode::kDone;
 }
@@ -27,7 +34,7 @@ ExitCode Check(const CheckOptions& options, CommandContext& context) {
 void AddCheckCommand(CLI::App& app, CommandContext& context) {
   const auto options = std::make_shared<CheckOptions>();
   CLI::App* command = app.add_subcommand(
-      "check", "Report every error of an experiment's file, all at once");
+      "check", "Report every error of an experiment's file, and whether its budgets can be kept");
   command->add_option("FILE.yaml", options->file, "The experiment")->required();
   command->add_option("--set", options->overrides, "Override one key: --set search.solver=auto")
       ->expected(1)

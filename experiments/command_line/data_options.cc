@@ -1,14 +1,18 @@
 #include "experiments/command_line/data_options.h"
 
+#include "experiments/command_line/option_checks.h"
+
 namespace bitsearch {
 
 void AddNormalisationOptions(CLI::App& command, NormalisationOptions& options) {
   command
       .add_option("--mean", options.mean, "Subtracted from x/255; one value, or one per channel")
       ->delimiter(',')
+      ->check(NumberText())
       ->capture_default_str();
   command.add_option("--std", options.std, "Divides after that; one value, or one per channel")
       ->delimiter(',')
+      ->check(NumberText())
       ->capture_default_str();
 }
 

@@ -104,7 +104,12 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
         "{} elements, largest difference {:.3g} at [{}]: {} where {} is expected (tolerance {:g})\n",
         expected.size(), largest, place, output.values[worst], expected[worst], options.tolerance);
   }
-  return agrees ? ExitCode::kDone : ExitCode::kMismatch;
+  if (agrees) return ExitCode::kDone;
+  context.out.flush();
+  throw Error(ErrorId::kOutputMismatch, fmt::format("differs by {:.3g} at [{}], allowed {:g}",
+                                                    largest, place, options.tolerance))
+      .At({options.expect})
+      .Hint("is it the output of this network for this input? --tolerance sets what is allowed");
 }
 
 ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
@@ -207,7 +212,6 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
     context.action = [options, &context] {
       if (options->data.empty() && options->inputs.empty()) {
         throw Error(ErrorId::kUsage, "nothing to evaluate on")
-            .Key("bitsearch evaluate")
             .Hint("give --data SPEC, or --input FILE with --expect FILE");
       }
       return options->data.empty() ? CompareOutput(*options, context)

@@ -104,6 +104,7 @@ struct MeasureCommandOptions {
 };
 
 ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) {
+  RequireWritable(options.out);
   const LayerGraph graph = ReadOnnx(options.model);
   if (options.backend == "analytic") {
     if (options.device.empty()) {
@@ -209,7 +210,10 @@ ExitCode Import(const ImportCommandOptions& options, CommandContext& context) {
   }
   if (options.tool == "apq") {
     if (options.files.size() != 1) {
-      throw Error(ErrorId::kUsage, "apq takes one file").Key("FILE");
+      throw Error(ErrorId::kUsage,
+                  "apq takes one file, got " + std::to_string(options.files.size()))
+          .Key("FILE")
+          .Hint("import each table by a command of its own");
     }
     const ImportedCosts imported = ImportApq(options.files.front());
     std::string energy_path = options.out;
@@ -224,7 +228,8 @@ ExitCode Import(const ImportCommandOptions& options, CommandContext& context) {
   }
   TableMerger merger;
   for (const std::string& text : options.files) {
-    merger.Add(ImportOne(options, text, layers, graph ? &*graph : nullptr));
+    WithPlace({text},
+              [&] { merger.Add(ImportOne(options, text, layers, graph ? &*graph : nullptr)); });
   }
   const ImportedProfile merged = merger.Finish();
   PrintWarnings(merged.warnings, context);
@@ -258,8 +263,8 @@ void AddImport(CLI::App& latency, CommandContext& context) {
   CLI::App* command = latency.add_subcommand("import", "Make a table from other tools' profiles");
   command->add_option("--tool", options->tool, "Who wrote the files")
       ->required()
-      ->check(CLI::IsMember(
-          {"tensorrt", "onnxruntime", "openvino", "haq", "apq", "hawq", "ofa", "csv"}));
+      ->check(
+          NameText({"tensorrt", "onnxruntime", "openvino", "haq", "apq", "hawq", "ofa", "csv"}));
   command
       ->add_option("FILE", options->files,
                    "Profiles, one for each uniform setting as W,A=FILE; tables as FILE")

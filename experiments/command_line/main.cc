@@ -52,7 +52,12 @@ int Run(const std::vector<std::string>& arguments, const std::filesystem::path& 
   }
 
   const SignalWatcher signals(context.run);
-  const ExitCode code = context.action();
+  std::string command = app.get_name();
+  for (const CLI::App* part = &app; !part->get_subcommands().empty();) {
+    part = part->get_subcommands().front();
+    command += " " + part->get_name();
+  }
+  const ExitCode code = WithPlace({command}, context.action);
   if (!std::cout.flush()) {
     throw Error(ErrorId::kFileWrite, "cannot write the result")
         .At({"standard output", 0, 0})

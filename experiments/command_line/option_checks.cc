@@ -2,10 +2,16 @@
 #include "experiments/command_line/option_checks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <string>
+#include <cstring>
+
+#include "space/support/error.h"
+#include "space/support/files.h"
 
 namespace bitsearch {
 
@@ -26,6 +32,30 @@ CLI::Validator IntegerText(std::int64_t min, std::int64_t max) {
                            leading_zero ? " without leading zeros" : "");
       },
       "", "integer");
+}
+
+CLI::Validator NameText(std::vector<std::string> names) {
+  const std::string allowed = fmt::format("{}", fmt::join(names, ", "));
+  return CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        for (const std::string& name : names) {
+          if (name == text) return {};
+        }
+        const std::string nearest = NearestName(text, names);
+        return fmt::format("got \"{}\", allowed {}{}", text, allowed,
+                           nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
+      },
+      "", "name");
+}
+
+void RequireWritable(const std::filesystem::path& path) {
+  if (path.empty()) return;
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return;
+  throw Error(ErrorId::kFileWrite,
+              fmt::format("cannot write into the folder ({})", std::strerror(errno)))
+      .At({path.string()})
+      .Hint("check that the folder exists and is writable");
 }
 
 CLI::Validator NumberText(double min, double max) {

@@ -4,14 +4,23 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
+#include <string>
+#include <vector>
 
 namespace bitsearch {
 
 /// Decimal digits only, no leading zero, within [min, max].
 CLI::Validator IntegerText(std::int64_t min, std::int64_t max);
+/// One of the names; the message suggests the nearest.
+CLI::Validator NameText(std::vector<std::string> names);
 /// A finite number within [min, max].
 CLI::Validator NumberText(double min = std::numeric_limits<double>::lowest(),
                           double max = std::numeric_limits<double>::max());
+
+/// Throws Error(kFileWrite) if no file can be made at `path`: before hours of work, not after.
+/// An empty path asks for no file.
+void RequireWritable(const std::filesystem::path& path);
 
 }  // namespace bitsearch

@@ -11,6 +11,7 @@
 
 #include "experiments/experiment.h"
 #include "experiments/search_run.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
@@ -30,7 +31,8 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
   run_context.threads = experiment.threads > 0
                             ? static_cast<int>(experiment.threads)
                             : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  const NetworkProblem network = PrepareSearch(experiment, run_context);
+  const NetworkProblem network =
+      WithPlace({options.file}, [&] { return PrepareSearch(experiment, run_context); });
   const std::filesystem::path folder = options.out.empty()
                                            ? std::filesystem::path("runs") / experiment.name
                                            : std::filesystem::path(options.out);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -59,11 +60,15 @@ std::vector<NumberFormat> FormatsOf(const std::string& text, const char* option)
     }
     formats.push_back(*format);
   }
-  if (formats.empty()) throw Error(ErrorId::kUsage, "no number format").Key(option);
+  if (formats.empty()) {
+    throw Error(ErrorId::kUsage, "got no number format").Key(option).Hint("as in 2,4,8");
+  }
   return formats;
 }
 
 ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
+  RequireWritable(options.out);
+  RequireWritable(options.trace_out);
   const auto weights = FormatsOf(options.weight_bits, "--weight-bits");
   const auto activations = FormatsOf(options.activation_bits, "--activation-bits");
   CalibrationRequest calibration;
@@ -104,6 +109,12 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   report.notes.emplace_back("data", options.data);
   report.notes.emplace_back("calibration",
                             options.calibration.empty() ? "the same data" : options.calibration);
+  const std::string csv = SensitivityCsv(report);
+  if (options.out.empty()) {
+    context.out << csv;
+  } else {
+    WriteFileAtomically(options.out, csv);
+  }
   if (!options.trace_out.empty()) {
     if (traces.empty()) {
       throw Error(ErrorId::kUsage, "method '" + options.method + "' has no traces")
@@ -112,12 +123,6 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
                 "eigenvalue");
     }
     WriteFileAtomically(options.trace_out, traces);
-  }
-  const std::string csv = SensitivityCsv(report);
-  if (options.out.empty()) {
-    context.out << csv;
-  } else {
-    WriteFileAtomically(options.out, csv);
   }
   return ExitCode::kDone;
 }
@@ -138,7 +143,7 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
       ->check(IntegerText(1, std::int64_t{1} << 40))
       ->capture_default_str();
   command->add_option("--method", options->method)
-      ->check(CLI::IsMember(SensitivityMethodNames()))
+      ->check(NameText(SensitivityMethodNames()))
       ->capture_default_str();
   command
       ->add_option("--probes", options->probes,
@@ -157,7 +162,7 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
   command
       ->add_option("--score", options->score,
                    "half: 1/2 * mean trace * error, in nats; hawq: without the half")
-      ->check(CLI::IsMember({"half", "hawq"}))
+      ->check(NameText({"half", "hawq"}))
       ->capture_default_str();
   command->add_option("--weight-bits", options->weight_bits)->capture_default_str();
   command
@@ -170,7 +175,9 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();
   command->add_flag("--no-bias-correction", options->no_bias_correction);
-  command->add_option("--seed", options->seed)->capture_default_str();
+  command->add_option("--seed", options->seed)
+      ->check(IntegerText(0, std::numeric_limits<std::int64_t>::max()))
+      ->capture_default_str();
   command->add_option("--device", options->device, "cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--out", options->out, "The CSV to write (default: standard output)");
   command->add_option("--trace-out", options->trace_out,

@@ -1,6 +1,8 @@
 // Options of `bitsearch solve`, and the way from files to a printed solution or frontier.
 #include "experiments/command_line/solve_command.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -57,12 +59,15 @@ NamedProblem ReadRequest(const SolveRequest& request) {
   return named;
 }
 
-ExitCode CodeOf(SolveStatus status, const RunContext& run, bool has_answer) {
+ExitCode CodeOf(SolveStatus status, const RunContext& run, bool has_answer,
+                const std::string& message) {
   if (status == SolveStatus::kInfeasible) return ExitCode::kInfeasible;
   if (run.stop.StopRequested()) return ExitCode::kInterrupted;
   if (status == SolveStatus::kInterrupted && !has_answer) {
-    throw Error(ErrorId::kTimeLimit, "the time limit ended before any configuration was found")
-        .Hint("raise --time-limit");
+    throw Error(ErrorId::kTimeLimit, message.empty()
+                                         ? "the time limit ended before any configuration was found"
+                                         : message)
+        .Hint("raise --time-limit, or use --solver auto");
   }
   return ExitCode::kDone;
 }
@@ -79,7 +84,7 @@ ExitCode PrintSolution(const NamedProblem& named, const SolveRequest& request,
     if (!why.empty()) solution.message = why;
   }
   (request.json ? WriteSolutionJson : WriteSolutionText)(named, solution, context.out);
-  return CodeOf(solution.status, context.run, solution.has_choice());
+  return CodeOf(solution.status, context.run, solution.has_choice(), solution.message);
 }
 
 std::vector<ResourceIndex> TradedResources(const NamedProblem& named, const std::string& list) {
@@ -87,7 +92,13 @@ std::vector<ResourceIndex> TradedResources(const NamedProblem& named, const std:
   std::size_t at = 0;
   while (at <= list.size()) {
     const std::size_t comma = std::min(list.find(',', at), list.size());
-    resources.push_back(named.FindResource(list.substr(at, comma - at)));
+    const ResourceIndex resource = named.FindResource(list.substr(at, comma - at));
+    if (std::find(resources.begin(), resources.end(), resource) != resources.end()) {
+      throw Error(ErrorId::kUsage, fmt::format("got '{}', a resource twice", list))
+          .Key("--frontier")
+          .Hint("name each resource once");
+    }
+    resources.push_back(resource);
     at = comma + 1;
   }
   return resources;
@@ -116,7 +127,7 @@ ExitCode PrintFrontier(const NamedProblem& named, const SolveRequest& request,
     if (!why.empty()) frontier.message = why;
   }
   (request.json ? WriteFrontierJson : WriteFrontierText)(named, frontier, output, context.out);
-  return CodeOf(frontier.status(), context.run, !frontier.points().empty());
+  return CodeOf(frontier.status(), context.run, !frontier.points().empty(), frontier.message);
 }
 
 }  // namespace

@@ -8,11 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "experiments/command_line/option_checks.h"
 #include "experiments/experiment.h"
 #include "experiments/torch_backend.h"
 #include "space/graph/onnx_reader.h"
 #include "space/graph/onnx_writer.h"
 #include "space/network/builtin.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
@@ -35,6 +37,7 @@ ExitCode RunTraining(const TrainCommandOptions& options, CommandContext& context
   const Experiment experiment =
       ReadExperiment(options.file, options.overrides, ExperimentUse::kTrain);
   const TrainSection& section = *experiment.train;
+  RequireWritable(section.output);
   const Dataset train = Dataset::Load(*experiment.data.train);
   const Dataset validation = Dataset::Load(*experiment.data.validation);
   TrainOptions train_options;
@@ -81,7 +84,9 @@ void AddTrainCommand(CLI::App& app, CommandContext& context) {
   command->add_flag("--resume", options->resume,
                     "Continue from the checkpoint beside the output, if there is one");
   command->callback([options, &context] {
-    context.action = [options, &context] { return RunTraining(*options, context); };
+    context.action = [options, &context] {
+      return WithPlace({options->file}, [&] { return RunTraining(*options, context); });
+    };
   });
 }
 

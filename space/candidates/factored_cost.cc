@@ -25,7 +25,9 @@ FactoredCost::FactoredCost(const CandidateSpace& space, std::string name, int de
       terms_(std::move(terms)),
       space_(space) {
   const auto refuse = [this](std::size_t term, const std::string& what) {
-    throw Error(ErrorId::kCandidateCost, what).Key(fmt::format("{}.terms[{}]", name_, term));
+    throw Error(ErrorId::kCandidateCost, what)
+        .Key(fmt::format("{}.terms[{}]", name_, term))
+        .Hint("correct the cost table; it must fit the space");
   };
   if (decimals_ < 0 || decimals_ > kMaxDecimals) {
     throw Error(ErrorId::kCandidateCost,

@@ -23,10 +23,11 @@ constexpr int kDecimals = 9;
 template <typename Function>
 auto ReadTable(const std::filesystem::path& path, Function&& function) {
   try {
-    return function(Json::parse(ReadTextFile(path)));
+    return WithPlace({path.string()}, [&] { return function(Json::parse(ReadTextFile(path))); });
   } catch (const Json::exception& failure) {
     throw Error(ErrorId::kPublishedTable, fmt::format("not the expected table: {}", failure.what()))
-        .At({path.string(), 0, 0});
+        .At({path.string(), 0, 0})
+        .Hint("is it the table of this space, and copied completely?");
   }
 }
 
@@ -86,7 +87,8 @@ ApqCosts ReadApqCosts(const std::filesystem::path& path, const CandidateSpace& s
         const auto [in, out, size, kernel, stride, groups] = key;
         throw Error(ErrorId::kPublishedTable, "no such layer in the table")
             .Key(fmt::format("in{} out{} size{} kernel{} stride{} groups{}", in, out, size, kernel,
-                             stride, groups));
+                             stride, groups))
+            .Hint("is it the table of this space, and copied completely?");
       }
       const auto cell = row->second->find(fmt::format("W{}A{}", weight, activation));
       return cell == row->second->end() ? FactoredCost::kForbidden : Grid(cell->at(which));

@@ -72,7 +72,8 @@ const TensorValue* Attributes::Tensor(const std::string& name) const {
 }
 
 TensorIndex LayerGraph::AddTensor(Tensor tensor) {
-  if (tensor.name.empty()) throw Error(ErrorId::kModelGraph, "a tensor needs a name");
+  if (tensor.name.empty())
+    throw Error(ErrorId::kModelGraph, "a tensor needs a name").Hint("the model file is damaged");
   const TensorIndex index(tensors_.size());
   if (!tensor_by_name_.emplace(tensor.name, index).second) {
     throw Error(ErrorId::kModelGraph, "the tensor is defined twice")
@@ -114,7 +115,9 @@ void LayerGraph::AddOutput(TensorIndex tensor) {
 
 NodeIndex LayerGraph::AddNode(Node node) {
   if (node.outputs.empty()) {
-    throw Error(ErrorId::kModelGraph, "the node (" + node.op + ") has no outputs").Key(node.id);
+    throw Error(ErrorId::kModelGraph, "the node (" + node.op + ") has no outputs")
+        .Key(node.id)
+        .Hint("the model file is damaged");
   }
   for (const TensorIndex output : node.outputs) {
     CheckTensor(output, node.id);
@@ -392,7 +395,8 @@ void LayerGraph::CheckTensor(TensorIndex tensor, const std::string& node_id) con
   if (tensor.value >= tensors_.size()) {
     throw Error(ErrorId::kModelGraph, "refers to tensor number " + std::to_string(tensor.value) +
                                           " of " + std::to_string(tensors_.size()))
-        .Key(node_id);
+        .Key(node_id)
+        .Hint("the model file is damaged");
   }
 }
 

@@ -244,7 +244,7 @@ void CheckWeightsFinite(const LayerGraph& graph) {
 
 LayerGraph ReadOnnxBytes(std::span<const std::byte> bytes, const std::filesystem::path& path,
                          const OnnxReadOptions& options) {
-  try {
+  return WithPlace({path.string()}, [&] {
     const auto source = std::make_shared<OnnxSource>();
     source->path = path;
     if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
@@ -265,10 +265,7 @@ LayerGraph ReadOnnxBytes(std::span<const std::byte> bytes, const std::filesystem
     graph.FindLayers();
     CheckWeightsFinite(graph);
     return graph;
-  } catch (Error& error) {
-    if (error.location().file.empty()) error.At({path.string()});
-    throw;
-  }
+  });
 }
 
 LayerGraph ReadOnnx(const std::filesystem::path& path, const OnnxReadOptions& options) {

@@ -160,7 +160,8 @@ Error JsonValue::Fault(const std::string& message) const {
   const std::size_t offset = Scanner(document_->text).Locate(path_);
   return Error(ErrorId::kProfileFormat, message)
       .At(LocationOfOffset(document_->text, offset, document_->name))
-      .Key(PathText(path_));
+      .Key(PathText(path_))
+      .Hint("is it the file that the tool wrote, and the right --tool?");
 }
 
 std::vector<JsonValue> JsonValue::Elements() const {

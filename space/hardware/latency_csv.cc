@@ -123,7 +123,8 @@ LatencyTable FromCsv(const CsvTable& csv) {
     if (key.empty()) {
       throw Error(ErrorId::kLatencyValue, "the name is empty")
           .At(csv.LocationOf(row, layer))
-          .Key("layer");
+          .Key("layer")
+          .Hint("write the layer's name, or remove the row");
     }
     const BitChoice choice{BitsAt(csv, row, weight), BitsAt(csv, row, activation)};
     try {

@@ -63,7 +63,11 @@ std::vector<std::uint8_t> ReadIdx(const std::filesystem::path& path,
   }
   const auto close = [](gzFile file) { gzclose(file); };
   std::unique_ptr<gzFile_s, decltype(close)> file(gzopen(path.c_str(), "rb"), close);
-  if (!file) throw Error(ErrorId::kFileNotFound, "cannot open the file").At({path.string()});
+  if (!file) {
+    throw Error(ErrorId::kFileNotFound, "cannot open the file")
+        .At({path.string()})
+        .Hint("check its permissions");
+  }
   const auto truncated = [&path](const std::string& what) {
     return Error(ErrorId::kDataTruncated, what)
         .At({path.string()})
@@ -197,7 +201,7 @@ Dataset Dataset::Load(const DataSpec& spec) {
                                          " are asked for, the data hold " +
                                          std::to_string(all.size()))
         .At({spec.paths[0].string()})
-        .Hint("lower samples, or give more files");
+        .Hint("set fewer samples (a command's own default counts too), or give more files");
   }
   return all.Slice(spec.first, count);
 }
@@ -218,7 +222,8 @@ Dataset::Dataset(std::int64_t channels, std::int64_t height, std::int64_t width,
   }
   for (const float value : std_) {
     if (!(value > 0.0F)) {
-      throw Error(ErrorId::kDataSpec, "std must be positive, got " + std::to_string(value));
+      throw Error(ErrorId::kDataSpec, "std must be positive, got " + std::to_string(value))
+          .Hint("give the standard deviation of pixels / 255, one or one per channel");
     }
   }
 }

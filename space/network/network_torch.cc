@@ -151,7 +151,8 @@ at::Tensor Network::Forward(const at::Tensor& input, ExecutionHooks* hooks, bool
 ExecutionState Network::Start(const std::vector<at::Tensor>& inputs) const {
   if (inputs.size() != graph_.inputs().size()) {
     throw Error(ErrorId::kExecution, "the network has " + std::to_string(graph_.inputs().size()) +
-                                         " inputs, got " + std::to_string(inputs.size()));
+                                         " inputs, got " + std::to_string(inputs.size()))
+        .Hint("labelled data are for networks with one input");
   }
   ExecutionState state;
   state.values.resize(graph_.tensors().size());

@@ -136,7 +136,8 @@ at::ScalarType ToScalarType(DataType type) {
       return at::kBool;
     default:
       throw Error(ErrorId::kExecution,
-                  "tensors of type " + std::string(NameOf(type)) + " cannot be executed");
+                  "tensors of type " + std::string(NameOf(type)) + " cannot be executed")
+          .Hint("export the model with float32, int64 or bool tensors");
   }
 }
 

@@ -42,7 +42,10 @@ void TrainingCheckpoint::Save(int next_epoch, const at::Tensor& history) const {
   } catch (const std::exception& error) {
     std::error_code ignored;
     std::filesystem::remove(temporary, ignored);
-    throw Error(ErrorId::kFileWrite, std::string("cannot write the checkpoint: ") + error.what())
+    const auto* torch = dynamic_cast<const c10::Error*>(&error);  // its what() is a backtrace
+    throw Error(ErrorId::kFileWrite,
+                std::string("cannot write the checkpoint: ") +
+                    (torch == nullptr ? error.what() : torch->what_without_backtrace()))
         .At({path_.string()})
         .Hint("is the folder there, and the disk not full?");
   }

@@ -1,6 +1,7 @@
 #include "space/support/error.h"
 
 #include <array>
+#include <cctype>
 #include <utility>
 
 namespace bitsearch {
@@ -75,6 +76,10 @@ void Error::Render() {
   rendered_ += message_;
   if (!hint_.empty()) rendered_ += " — " + hint_;
   for (const std::string& context : context_) rendered_ += "\n  " + context;
+  // A damaged file's text may be quoted; a NUL would end what() there.
+  for (char& c : rendered_) {
+    if (std::iscntrl(static_cast<unsigned char>(c)) != 0 && c != '\n' && c != '\t') c = '?';
+  }
 }
 
 ErrorList::ErrorList(std::vector<Error> errors) : errors_(std::move(errors)) {

@@ -7,6 +7,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bitsearch {
@@ -92,5 +93,23 @@ class ErrorList : public std::exception {
   std::vector<Error> errors_;
   std::string rendered_;
 };
+
+/// Runs `work` and returns its result; errors that leave it without a place get `place`.
+template <typename Work>
+auto WithPlace(const SourceLocation& place, Work&& work) {
+  const auto complete = [&place](Error& error) {
+    if (error.location().file.empty()) error.At(place);
+  };
+  try {
+    return work();
+  } catch (Error& error) {
+    complete(error);
+    throw;
+  } catch (const ErrorList& list) {
+    std::vector<Error> errors = list.errors();
+    for (Error& error : errors) complete(error);
+    throw ErrorList(std::move(errors));
+  }
+}
 
 }  // namespace bitsearch

@@ -108,6 +108,26 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+/// Devices and pipes (/dev/stdout) cannot be replaced by another file: they are written to as they
+/// are. False for anything else.
+bool WroteToDevice(const std::filesystem::path& path, std::string_view content) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
+    return false;
+  }
+  const Descriptor device(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (device.get() < 0 || !WriteAll(device.get(), content)) ThrowWrite(path, errno);
+  return true;
+}
+
+/// The file that a symbolic link leads to, so that the link stays; else the path itself.
+std::filesystem::path BehindLinks(const std::filesystem::path& path) {
+  std::error_code failure;
+  if (!std::filesystem::is_symlink(path, failure)) return path;
+  const std::filesystem::path target = std::filesystem::weakly_canonical(path, failure);
+  return failure ? path : target;
+}
+
 }  // namespace
 
 std::string ReadTextFile(const std::filesystem::path& path) {
@@ -122,7 +142,9 @@ std::vector<std::byte> ReadBinaryFile(const std::filesystem::path& path) {
   return bytes;
 }
 
-void WriteFileAtomically(const std::filesystem::path& path, std::string_view content) {
+void WriteFileAtomically(const std::filesystem::path& given, std::string_view content) {
+  if (WroteToDevice(given, content)) return;
+  const std::filesystem::path path = BehindLinks(given);
   std::string temporary = path.string() + ".tmp.XXXXXX";
   Descriptor file(::mkstemp(temporary.data()));
   if (file.get() < 0) ThrowWrite(path, errno);

@@ -5,7 +5,10 @@
 namespace bitsearch {
 
 void RunContext::ThrowIfStopped() const {
-  if (stop.StopRequested()) throw Error(ErrorId::kInterrupted, "stopped by signal or request");
+  if (stop.StopRequested()) {
+    throw Error(ErrorId::kInterrupted, "stopped by signal or request")
+        .Hint("run and train go on where they stopped with --resume");
+  }
 }
 
 }  // namespace bitsearch

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "space/network/builtin.h"
+#include "space/network/data_fit.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -135,6 +137,25 @@ TEST(DatasetAugmentTest, ShiftsAndMirrors) {
   EXPECT_FLOAT_EQ(out[1], 60.0F / 255);
   EXPECT_FLOAT_EQ(out[2], 0.0F);
   EXPECT_FLOAT_EQ(out[3], 0.0F);
+}
+
+TEST(DataFitTest, RefusesOtherImagesAndLabelsBeyondTheOutputs) {
+  const LayerGraph graph = BuildResNet(8, {3, 2, 2, 5}, 1);
+  const auto data = [](std::int64_t channels, std::uint8_t label) {
+    return Dataset(channels, 2, 2, 10, std::vector<std::uint8_t>(channels * 4), {label}, {0.0F},
+                   {1.0F});
+  };
+  const auto id_of = [&](const Dataset& set) {
+    try {
+      RequireFit(graph, set);
+    } catch (const Error& error) {
+      return error.id();
+    }
+    return ErrorId::kInternal;
+  };
+  EXPECT_NO_THROW(RequireFit(graph, data(3, 4)));
+  EXPECT_EQ(id_of(data(3, 5)), ErrorId::kDataLabel);
+  EXPECT_EQ(id_of(data(1, 4)), ErrorId::kDataFormat);
 }
 
 TEST(DatasetSharedDataTest, CifarPrefixesAreBalanced) {

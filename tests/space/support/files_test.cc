@@ -43,6 +43,20 @@ TEST_F(FilesTest, FailureLeavesNoTrace) {
   EXPECT_THROW(WriteFileAtomically(folder_ / "none" / "y", "new"), Error);
 }
 
+TEST_F(FilesTest, LinksAndDevicesStayWhatTheyAre) {
+  WriteFileAtomically(folder_ / "x", "old");
+  fs::create_symlink("x", folder_ / "link");
+  WriteFileAtomically(folder_ / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(ReadTextFile(folder_ / "x"), "new");
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  fs::create_symlink("/dev/null", folder_ / "nothing");
+  WriteFileAtomically(folder_ / "nothing", "new");
+  EXPECT_TRUE(fs::is_character_file(folder_ / "nothing"));
+  fs::create_symlink("/dev/full", folder_ / "full");
+  EXPECT_THROW(WriteFileAtomically(folder_ / "full", "new"), Error);
+}
+
 TEST_F(FilesTest, ReadingNothingNamesThePath) {
   for (const fs::path& path : {folder_ / "none", folder_}) {
     try {
