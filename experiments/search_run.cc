@@ -311,7 +311,8 @@ class SearchStages {
         const std::string payload = scope.Item(configs[i].Canonical(), [&] {
           if (evaluator == nullptr) {
             data = Dataset::Load(*experiment_.data.report);
-            evaluator = session_.Get().MakeEvaluator(*data, scope.context());
+            evaluator =
+                session_.Get().MakeEvaluator(*data, scope.context(), /*compare_with_float=*/true);
           }
           return EvaluationJson(evaluator->Evaluate({&configs[i], 1}).front());
         });

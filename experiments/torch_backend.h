@@ -76,9 +76,10 @@ class QuantizationSession {
   virtual const LayerGraph& graph() const = 0;
   /// The float network on `data`.
   virtual Evaluation EvaluateFloat(const Dataset& data, const RunContext& context) = 0;
-  /// Runs configurations on `data`; both must outlive the evaluator.
-  virtual std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data,
-                                                   const RunContext& context) = 0;
+  /// Runs configurations on `data`; both must outlive the evaluator. Without `compare_with_float`
+  /// the float network is not run, and kl_nats is NaN.
+  virtual std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext& context,
+                                                   bool compare_with_float) = 0;
   virtual SensitivityReport MeasureSensitivity(const Dataset& data,
                                                const SensitivityRequest& request,
                                                const RunContext& context) = 0;
@@ -107,7 +108,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 2;
+inline constexpr int kTorchBackendVersion = 3;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

@@ -38,10 +38,10 @@ class Session : public QuantizationSession {
     return PtqEvaluator(network_, data, context).FloatEvaluation();
   }
 
-  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data,
-                                           const RunContext& context) override {
+  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext& context,
+                                           bool compare_with_float) override {
     RequireFit(graph(), data);
-    return std::make_unique<PtqEvaluator>(network_, data, context);
+    return std::make_unique<PtqEvaluator>(network_, data, context, compare_with_float);
   }
 
   SensitivityReport MeasureSensitivity(const Dataset& data, const SensitivityRequest& request,

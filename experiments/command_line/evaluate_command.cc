@@ -157,7 +157,8 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   const Evaluation result =
       options.config.empty()
           ? session->EvaluateFloat(data, context.run)
-          : session->MakeEvaluator(data, context.run)->Evaluate(std::span(&config, 1))[0];
+          : session->MakeEvaluator(data, context.run, /*compare_with_float=*/false)
+                ->Evaluate(std::span(&config, 1))[0];
   if (options.json) {
     const nlohmann::ordered_json json = {{"format", "bitsearch/evaluation/1"},
                                          {"samples", result.samples},

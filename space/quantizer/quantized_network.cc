@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -387,6 +388,8 @@ struct PtqEvaluator::State {
       loss[slot] = at::nll_loss(log_p, labels, {}, at::Reduction::Sum).item<double>();
       if (hooks == nullptr) {
         float_log_probabilities[slot] = log_p;
+      } else if (float_log_probabilities.empty()) {
+        kl[slot] = std::numeric_limits<double>::quiet_NaN();
       } else {
         const at::Tensor& reference = float_log_probabilities[slot];
         kl[slot] = (reference.exp() * (reference - log_p)).sum().item<double>();
@@ -409,9 +412,9 @@ struct PtqEvaluator::State {
 };
 
 PtqEvaluator::PtqEvaluator(const CalibratedNetwork& network, const Dataset& data,
-                           const RunContext& context)
+                           const RunContext& context, bool compare_with_float)
     : state_(std::make_unique<State>(State{&network, &data, context, {}, {}})) {
-  state_->float_evaluation = state_->Run(nullptr);
+  if (compare_with_float) state_->float_evaluation = state_->Run(nullptr);
 }
 
 PtqEvaluator::~PtqEvaluator() = default;

@@ -59,8 +59,10 @@ class CalibratedNetwork {
 /// outputs are computed once; kl_nats is KL(float ‖ quantized).
 class PtqEvaluator : public Evaluator {
  public:
-  /// Both must outlive the evaluator.
-  PtqEvaluator(const CalibratedNetwork& network, const Dataset& data, const RunContext& context);
+  /// Both must outlive the evaluator. Without `compare_with_float` the float network is not run: a
+  /// pass over the data less, kl_nats is NaN and FloatEvaluation() empty.
+  PtqEvaluator(const CalibratedNetwork& network, const Dataset& data, const RunContext& context,
+               bool compare_with_float = true);
   ~PtqEvaluator() override;
 
   std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override;

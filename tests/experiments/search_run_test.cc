@@ -71,7 +71,8 @@ class FakeSession : public QuantizationSession {
     const BitConfig fp32 = BitConfig::Uniform(graph_.layers().size(), {});
     return FakeEvaluator(data.size(), fuse_).Evaluate({&fp32, 1}).front();
   }
-  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext&) override {
+  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext&,
+                                           bool) override {
     return std::make_unique<FakeEvaluator>(data.size(), fuse_);
   }
   SensitivityReport MeasureSensitivity(const Dataset&, const SensitivityRequest& request,
