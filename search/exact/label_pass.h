@@ -12,6 +12,7 @@
 #include "search/exact/completion_bounds.h"
 #include "search/exact/dominance.h"
 #include "search/exact/layered_graph.h"
+#include "search/exact/suffix_relaxation.h"
 
 namespace bitsearch {
 
@@ -23,7 +24,8 @@ struct LabelPassState {
   /// Labels whose bound exceeds best_loss − slack are not followed (1: only better ones are).
   std::function<double(std::int64_t best_loss)> slack;
   double pruned_bound = std::numeric_limits<double>::infinity();  ///< Least bound not followed.
-  double dropped_bound = std::numeric_limits<double>::infinity(); ///< Least bound beyond the width.
+  double dropped_bound =
+      std::numeric_limits<double>::infinity();  ///< Least bound beyond the width.
   bool stopped = false;
   std::int64_t labels = 0;
 };
@@ -31,19 +33,26 @@ struct LabelPassState {
 template <int D>
 class LabelPass {
  public:
+  /// Labels are bounded by the first `followed` of `completions`.
   LabelPass(const LayeredGraph& graph, const std::vector<std::int64_t>& capacity,
-            const std::vector<Completions>& completions,
+            const std::vector<Completions>& completions, std::size_t followed,
             const std::vector<std::vector<std::int64_t>>& least_cost_to_go)
       : graph_(graph), completions_(completions), least_(least_cost_to_go) {
     for (int d = 0; d < D; ++d) {
-      capacity_[d] = d < Dims() ? capacity[static_cast<std::size_t>(d)] : ReducedProblem::kUnlimited;
+      capacity_[d] =
+          d < Dims() ? capacity[static_cast<std::size_t>(d)] : ReducedProblem::kUnlimited;
     }
-    for (const Completions& completion : completions_) {
+    for (std::size_t j = 0; j < followed; ++j) {
+      const Completions& completion = completions_[j];
       std::array<double, D> multiplier{};
       for (int d = 0; d < Dims(); ++d) {
         multiplier[d] = completion.multiplier[static_cast<std::size_t>(d)];
       }
       multipliers_.push_back(multiplier);
+    }
+    if (!graph.separable()) return;
+    for (std::size_t j = 0; j < followed; ++j) {
+      if (completions_[j].credit > 0.0) suffixes_.emplace_back(graph, completions_[j].multiplier);
     }
   }
 
@@ -62,6 +71,11 @@ class LabelPass {
       }
       std::vector<Label> next;
       std::vector<std::size_t> next_begin;
+      // The relaxation is worth its sums where labels are many.
+      follow_suffixes_ = labels.size() > kFewLabels;
+      if (follow_suffixes_) {
+        for (SuffixRelaxation& suffix : suffixes_) suffix.MoveTo(k + 1);
+      }
       Extend(k, labels, begin, &next, &next_begin);
       state_->labels += static_cast<std::int64_t>(next.size());
       if (static_cast<std::int64_t>(next.size()) > width) Thin(width, &next, &next_begin);
@@ -148,7 +162,7 @@ class LabelPass {
     std::array<double, D> cost;
     for (int d = 0; d < D; ++d) cost[d] = static_cast<double>(label->cost[d]);
     double largest = -std::numeric_limits<double>::infinity();
-    for (std::size_t j = 0; j < completions_.size(); ++j) {
+    for (std::size_t j = 0; j < multipliers_.size(); ++j) {
       double value = loss;
       for (int d = 0; d < D; ++d) value += multipliers_[j][d] * cost[d];
       const double bound = value + completions_[j].to_go[k][s];
@@ -158,7 +172,13 @@ class LabelPass {
       }
       largest = std::max(largest, value + completions_[j].second[k][s]);
     }
-    for (std::size_t j = 0; j < completions_.size(); ++j) TryCompletion(j, k, s, *label);
+    for (std::size_t j = 0; j < multipliers_.size(); ++j) TryCompletion(j, k, s, *label);
+    if (follow_suffixes_) {
+      for (const SuffixRelaxation& suffix : suffixes_) {
+        if (largest > threshold_) break;
+        largest = std::max(largest, FollowSuffix(suffix, k, *label));
+      }
+    }
     label->bound = largest;
     if (largest > threshold_) {
       state_->pruned_bound = std::min(state_->pruned_bound, largest);
@@ -177,22 +197,53 @@ class LabelPass {
         return;
       }
     }
+    AdoptPrefix(k, label, loss);
+    std::size_t from = s;
+    for (std::size_t level = k; level < graph_.levels.size(); ++level) {
+      const LayeredArc& arc = graph_.levels[level].arcs[completion.arc[level][from]];
+      state_->by_level.push_back(arc.choice);
+      from = arc.to;
+    }
+  }
+
+  /// The label's bound by a linear relaxation; adopts its rounded-down completion if that is best.
+  double FollowSuffix(const SuffixRelaxation& suffix, std::size_t k, const Label& label) {
+    double room = 0.0;
+    for (int d = 0; d < Dims(); ++d) {
+      const double weight = suffix.weight(static_cast<std::size_t>(d));
+      if (weight != 0.0) room += weight * static_cast<double>(capacity_[d] - label.cost[d]);
+    }
+    std::size_t steps = 0;
+    const double onward = suffix.Bound(room, &steps);
+    if (onward == std::numeric_limits<double>::infinity()) return onward;
+    const std::int64_t loss = label.loss + suffix.LossAfter(steps);
+    if (loss < state_->best_loss && Fits(suffix, steps, label)) {
+      AdoptPrefix(k, label, loss);
+      suffix.AppendChoices(steps, &state_->by_level);
+    }
+    return static_cast<double>(label.loss) + onward;
+  }
+
+  bool Fits(const SuffixRelaxation& suffix, std::size_t steps, const Label& label) const {
+    for (int d = 0; d < Dims(); ++d) {
+      const std::int64_t onward = suffix.CostAfter(steps, static_cast<std::size_t>(d));
+      if (label.cost[d] + onward > capacity_[d]) return false;
+    }
+    return true;
+  }
+
+  /// A new incumbent: the first `k` levels are the label's, the caller appends the others.
+  void AdoptPrefix(std::size_t k, const Label& label, std::int64_t loss) {
     state_->best_loss = loss;
     state_->found = true;
     UpdateThreshold();
     std::vector<std::uint32_t>& path = state_->by_level;
-    path.assign(graph_.levels.size(), 0);
+    path.assign(k, 0);
     path[k - 1] = label.choice;
     std::uint32_t at = label.parent;
     for (std::size_t level = k - 1; level-- > 0;) {
       path[level] = trace_[level][at].choice;
       at = trace_[level][at].parent;
-    }
-    std::size_t from = s;
-    for (std::size_t level = k; level < graph_.levels.size(); ++level) {
-      const LayeredArc& arc = graph_.levels[level].arcs[completion.arc[level][from]];
-      path[level] = arc.choice;
-      from = arc.to;
     }
   }
 
@@ -227,6 +278,9 @@ class LabelPass {
   const std::vector<std::vector<std::int64_t>>& least_;
   std::array<std::int64_t, D> capacity_{};
   std::vector<std::array<double, D>> multipliers_;
+  static constexpr std::size_t kFewLabels = 16;
+  std::vector<SuffixRelaxation> suffixes_;  // of independent levels only
+  bool follow_suffixes_ = false;
   double threshold_ = 0.0;
   std::vector<std::vector<Step>> trace_;
   LabelPassState* state_ = nullptr;

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <optional>
 
+#include "search/exact/core_moves.h"
 #include "search/exact/label_pass.h"
 #include "search/exact/lagrangian.h"
 #include "space/support/error.h"
@@ -24,9 +26,9 @@ class Search {
       : original_(graph), capacity_(capacity), settings_(settings) {
     state_.best_loss = settings.cutoff;
     state_.slack = [this](std::int64_t best) {
-      return state_.found ? settings_.gap * std::abs(static_cast<double>(
-                                               best + settings_.loss_offset))
-                          : 1.0;
+      return state_.found
+                 ? settings_.gap * std::abs(static_cast<double>(best + settings_.loss_offset))
+                 : 1.0;
     };
   }
 
@@ -41,14 +43,19 @@ class Search {
     result_.counters.dual_iterations = dual.iterations;
     for (const LagrangianPath& path : dual.paths) TryPath(path.by_level, path.loss, path.cost);
     if (dual.proves_infeasible && !state_.found) return Nothing();
-    result_.lower_bound = relaxation.LossScale() *
-                          (dual.value - relaxation.Margin(dual.value, dual.multipliers));
+    result_.lower_bound =
+        relaxation.LossScale() * (dual.value - relaxation.Margin(dual.value, dual.multipliers));
     for (std::size_t d = 0; d < graph_.dims; ++d) {
       result_.multipliers.push_back(dual.multipliers[d] * relaxation.LossScale() /
                                     relaxation.CostScale(d));
     }
     ChooseMultipliers(dual.multipliers);
-    if (graph_.separable()) OrderByDoubt(relaxation, dual.multipliers);
+    if (graph_.separable()) {
+      const CorePath path = BestNearRelaxation(relaxation, dual.multipliers, state_.best_loss,
+                                               std::max(1.0, state_.slack(state_.best_loss)));
+      TryPath(path.by_level, path.loss, path.cost);
+      OrderByDoubt(relaxation, dual.multipliers);
+    }
     Passes();
     return Finish();
   }
@@ -116,22 +123,24 @@ class Search {
   /// budget is bounded better by those of the budget it has left.
   void ChooseMultipliers(const std::vector<double>& best) {
     multipliers_.push_back(best);
+    followed_ = 1;
     std::vector<std::size_t> active;
     for (std::size_t d = 0; d < best.size(); ++d) {
       if (best[d] > 0.0) active.push_back(d);
     }
     if (active.empty()) return;
-    for (double factor : {0.85, 1.18}) {
+    const auto add = [&](const std::function<double(std::size_t)>& factor) {
       std::vector<double> scaled = best;
-      for (double& value : scaled) value *= factor;
-      multipliers_.push_back(scaled);
+      for (std::size_t d : active) scaled[d] *= factor(d);
+      multipliers_.push_back(std::move(scaled));
+    };
+    if (active.size() > 1) {
+      for (std::size_t d : active) add([&](std::size_t e) { return e == d ? 1.3 : 1.0; });
     }
-    if (active.size() < 2) return;
-    for (std::size_t d : active) {
-      std::vector<double> scaled = best;
-      scaled[d] *= 1.3;
-      multipliers_.push_back(scaled);
-    }
+    // Where levels are independent, a pass follows each of these along its ray by itself.
+    followed_ = multipliers_.size();
+    for (double factor : {0.85, 1.18}) add([&](std::size_t) { return factor; });
+    if (!graph_.separable()) followed_ = multipliers_.size();
   }
 
   /// Separable problems: the level whose second choice costs least comes first, so that after a few
@@ -202,8 +211,8 @@ class Search {
           LayeredArc& arc = level.arcs[a];
           double value = from_start[arc.from] + static_cast<double>(arc.loss);
           for (std::size_t d = 0; d < graph_.dims; ++d) {
-            value += completion.multiplier[d] *
-                     static_cast<double>(level.cost[a * graph_.dims + d]);
+            value +=
+                completion.multiplier[d] * static_cast<double>(level.cost[a * graph_.dims + d]);
           }
           next[arc.to] = std::min(next[arc.to], value);
           const double bound = value + completion.to_go[k + 1][arc.to];
@@ -278,11 +287,16 @@ class Search {
   void RunPass(std::int64_t width) {
     switch (graph_.dims) {
       case 0:
-      case 1: return RunPassOf<1>(width);
-      case 2: return RunPassOf<2>(width);
-      case 3: return RunPassOf<3>(width);
-      case 4: return RunPassOf<4>(width);
-      default: break;
+      case 1:
+        return RunPassOf<1>(width);
+      case 2:
+        return RunPassOf<2>(width);
+      case 3:
+        return RunPassOf<3>(width);
+      case 4:
+        return RunPassOf<4>(width);
+      default:
+        break;
     }
     if (graph_.dims <= 8) return RunPassOf<8>(width);
     if (graph_.dims <= 16) return RunPassOf<16>(width);
@@ -292,7 +306,7 @@ class Search {
 
   template <int D>
   void RunPassOf(std::int64_t width) {
-    LabelPass<D>(graph_, capacity_, completions_, least_)
+    LabelPass<D>(graph_, capacity_, completions_, followed_, least_)
         .Run(width, settings_.first_feasible, settings_.should_stop, &state_);
   }
 
@@ -389,8 +403,8 @@ class Search {
       result_.by_level[level_of_[k]] = state_.by_level[k];
     }
     const double best = static_cast<double>(state_.best_loss);
-    // Nothing was left out but labels that cannot be better by a whole unit, or, with a gap allowed,
-    // by more than the gap.
+    // Nothing was left out but labels that cannot be better by a whole unit, or, with a gap
+    // allowed, by more than the gap.
     const bool within_gap = state_.pruned_bound <= best - 1.0;
     if (result_.proved && !within_gap) result_.lower_bound = best;
     result_.lower_bound = std::min(result_.lower_bound, best);
@@ -408,6 +422,7 @@ class Search {
   std::vector<std::vector<double>> multipliers_;
   std::vector<std::vector<double>> raw_multipliers_;
   std::vector<Completions> completions_;
+  std::size_t followed_ = 0;  // the first so many completions bound labels, all of them arcs
   std::vector<std::vector<std::int64_t>> least_;
   LabelPassState state_;
   LabelSearchResult result_;

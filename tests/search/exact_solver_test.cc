@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <tuple>
 
+#include "search/frontier.h"
 #include "search/solver.h"
 #include "tests/search/problem_makers.h"
 
@@ -88,6 +90,43 @@ INSTANTIATE_TEST_SUITE_P(Families, ExactSolvers,
                            return std::string(std::get<0>(param.param)) + "_" +
                                   Families()[std::get<1>(param.param)].name;
                          });
+
+// Longer problems, where bounds of many labels matter: the frontier's dynamic program, which knows
+// no bounds, is the judge.
+TEST(LongerProblems, OptimaAreThoseOfTheFrontier) {
+  RandomStream random(21, "longer problems");
+  for (int n = 0; n < 60; ++n) {
+    RandomProblemShape shape{.layers_from = 18, .layers_to = 30, .limits = 1 + n % 2};
+    shape.coarse = n % 4 == 0;
+    shape.negative_losses = n % 5 == 0;
+    shape.ties = n % 3 == 0;
+    AssignmentProblem problem = RandomProblem(shape, random);
+    if (shape.limits == 2) problem.resources[0].limit = *problem.resources[0].limit / 4 * 5;
+    AssignmentProblem traded = problem;
+    traded.resources[0].limit.reset();
+    FrontierOptions options{.resources = {ResourceIndex(0)}, .epsilon = 0.0};
+    const Frontier frontier = ComputeFrontier(traded, options, {});
+    double expected = std::numeric_limits<double>::infinity();
+    for (const FrontierPoint& point : frontier.points()) {
+      if (point.resources[0] <= *problem.resources[0].limit) {
+        expected = std::min(expected, point.objective);
+      }
+    }
+    for (const char* name : {"label_setting", "shortest_path"}) {
+      const Solution solution = MakeSolver(name)->Solve(problem, {}, {});
+      ASSERT_EQ(solution.has_choice(), std::isfinite(expected)) << name << n;
+      if (!solution.has_choice()) continue;
+      ASSERT_EQ(solution.status, SolveStatus::kOptimal) << name << n;
+      ASSERT_NEAR(solution.objective, expected, 1e-10) << name << n;
+      ASSERT_TRUE(problem.Assess(solution.choice).feasible()) << name << n;
+    }
+    // A gap allowed must be kept, and the bound must hold.
+    const Solution near = MakeSolver("auto")->Solve(problem, {.gap = 1e-3}, {});
+    ASSERT_LE(near.lower_bound, expected + 1e-10);
+    if (!near.has_choice()) continue;
+    ASSERT_LE(near.objective - expected, 1.1e-3 * std::abs(near.objective));
+  }
+}
 
 // A solver that is cut short must not claim more than it has proved.
 class Anytime : public testing::TestWithParam<const char*> {};
