@@ -82,6 +82,9 @@ struct SearchSection {
   /// Resources against which the frontier is drawn; default: every resource that a budget limits.
   std::vector<std::string> frontier;
   std::int64_t max_points = 200;  ///< Of the frontier that is written.
+  /// Configurations that are measured on data.search for each budget before one is chosen; 0: the
+  /// optimum of the predicted losses is taken as it is.
+  std::int64_t measured_candidates = 40;
   bool operator==(const SearchSection&) const = default;
 };
 

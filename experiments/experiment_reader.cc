@@ -403,6 +403,8 @@ class Reader {
     search.gap = node["gap"].Number(0.0, {0.0, 1.0});
     search.frontier = Names(node["frontier"], {}, BudgetResources());
     search.max_points = node["max_points"].Integer(search.max_points, {2});
+    search.measured_candidates =
+        node["measured_candidates"].Integer(search.measured_candidates, {0});
   }
 
   void ReadBaselines(const YamlNode& node) {

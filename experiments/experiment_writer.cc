@@ -192,6 +192,7 @@ std::string ExperimentText(const Experiment& experiment) {
       search.Number("gap", experiment.search.gap);
       search.List("frontier", experiment.search.frontier);
       search.Number("max_points", experiment.search.max_points);
+      search.Number("measured_candidates", experiment.search.measured_candidates);
     }
     {
       Map baselines(out, "baselines");

@@ -335,7 +335,8 @@ RunContext Quiet(RunContext context) {
 void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context) {
   NamedProblem probe = named;
   for (auto& losses : probe.problem.loss) std::fill(losses.begin(), losses.end(), 0.0);
-  const Solution solution = MakeSolver("auto")->Solve(probe.problem, SolverOptions{}, Quiet(context));
+  const Solution solution =
+      MakeSolver("auto")->Solve(probe.problem, SolverOptions{}, Quiet(context));
   if (solution.status == SolveStatus::kInterrupted) context.ThrowIfStopped();
   if (solution.has_choice()) return;
   std::string what = "no configuration is within the budget";
@@ -356,6 +357,19 @@ BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>&
     config.choices.push_back(named.choices[l][choice[l].value]);
   }
   return config;
+}
+
+std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config) {
+  std::vector<ChoiceIndex> choice;
+  for (std::size_t l = 0; l < config.choices.size(); ++l) {
+    const std::vector<BitChoice>& candidates = named.choices[l];
+    const auto found = std::find(candidates.begin(), candidates.end(), config.choices[l]);
+    if (found == candidates.end()) {
+      throw Error(ErrorId::kInternal, "a configuration has a choice that is no candidate");
+    }
+    choice.emplace_back(static_cast<std::size_t>(found - candidates.begin()));
+  }
+  return choice;
 }
 
 std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network) {

@@ -63,6 +63,9 @@ void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunC
 /// The configuration that a solver's choice stands for.
 BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice);
 
+/// The solver's choice that a configuration stands for. Every choice must be a candidate.
+std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config);
+
 /// Files for people and for `bitsearch solve`: layers.csv, costs.csv and, where there are any,
 /// ties.csv, latency.csv, transitions.csv. Name → text.
 std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network);

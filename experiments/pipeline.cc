@@ -25,11 +25,16 @@ void Append(std::string& text, std::string_view part) {
   text += part;
 }
 
-std::string InputHash(const Stage& stage, const RunDirectory& run) {
+std::string ParametersText(const Stage& stage) {
   std::string text;
   Append(text, kPipelineVersion);
   Append(text, stage.name);
   Append(text, stage.parameters);
+  return text;
+}
+
+std::string InputHash(const Stage& stage, const RunDirectory& run) {
+  std::string text = ParametersText(stage);
   for (const std::string& input : stage.inputs) {
     Append(text, input);
     Append(text, Sha256OfFile(run.PathOf(input)));
@@ -94,11 +99,11 @@ void StageScope::Write(std::string_view name, std::string_view content) {
 }
 
 std::optional<std::string> StageScope::Known(const std::string& key) const {
-  return run_.journal().Item(stage_.name, input_hash_, key);
+  return run_.journal().Item(stage_.name, item_hash_, key);
 }
 
 void StageScope::Record(const std::string& key, const std::string& payload) {
-  run_.journal().AddItem(stage_.name, input_hash_, key, payload);
+  run_.journal().AddItem(stage_.name, item_hash_, key, payload);
 }
 
 std::string StageScope::Item(const std::string& key, const std::function<std::string()>& compute) {
@@ -126,7 +131,7 @@ PipelineSummary RunStages(const std::vector<Stage>& stages, RunDirectory& run,
     context.progress->Log(title);
     {
       const Stopwatch stopwatch(run, stage.name);
-      StageScope scope(stage, hash, run, context);
+      StageScope scope(stage, Sha256(std::string_view(ParametersText(stage))), run, context);
       stage.work(scope);
     }
     std::vector<ArtifactRecord> artifacts;

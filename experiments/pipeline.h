@@ -25,18 +25,16 @@ struct Stage {
   std::vector<std::string> inputs;
   /// Files that the work writes, relative to the run directory.
   std::vector<std::string> outputs;
-  /// Deterministic: the outputs depend on `parameters` and `inputs` only.
+  /// Deterministic: the outputs depend on `parameters` and `inputs` only. The result of an item
+  /// (StageScope::Item) may depend on `parameters` and its key only: it is kept when inputs change.
   std::function<void(StageScope&)> work;
 };
 
 /// What a stage's work is given.
 class StageScope {
  public:
-  StageScope(const Stage& stage, std::string input_hash, RunDirectory& run, RunContext context)
-      : stage_(stage),
-        input_hash_(std::move(input_hash)),
-        run_(run),
-        context_(std::move(context)) {}
+  StageScope(const Stage& stage, std::string item_hash, RunDirectory& run, RunContext context)
+      : stage_(stage), item_hash_(std::move(item_hash)), run_(run), context_(std::move(context)) {}
 
   const RunContext& context() const { return context_; }
   /// An artifact of an earlier stage; it must be listed in Stage::inputs.
@@ -54,7 +52,7 @@ class StageScope {
 
  private:
   const Stage& stage_;
-  std::string input_hash_;
+  std::string item_hash_;
   RunDirectory& run_;
   RunContext context_;
 };

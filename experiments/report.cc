@@ -172,10 +172,10 @@ std::string FrontierSvg(const Json& frontier, const std::string& resource) {
       high, low, kMargin - 14, logarithmic ? " (logarithmic)" : "");
 }
 
-std::string LayerSection(const std::vector<Json>& solutions) {
-  if (solutions.empty()) return "";
+std::string LayerSection(const std::vector<Json>& configs) {
+  if (configs.empty()) return "";
   std::string html = "<h2>Chosen bits</h2>\n<table>\n<tr><th>layer</th>";
-  for (std::size_t s = 0; s < solutions.size(); ++s) {
+  for (std::size_t s = 0; s < configs.size(); ++s) {
     html += fmt::format("<th colspan=\"2\">budget {}</th>", s + 1);
   }
   html += "</tr>\n";
@@ -183,11 +183,11 @@ std::string LayerSection(const std::vector<Json>& solutions) {
   const auto bits_text = [](const Json& bits) {
     return bits.is_string() ? bits.get<std::string>() : std::to_string(bits.get<int>());
   };
-  const Json& layers = solutions.front().at("layers");
+  const Json& layers = configs.front().at("layers");
   for (std::size_t l = 0; l < layers.size(); ++l) {
     html += "<tr>" + Cell(layers[l].at("name").get<std::string>());
-    for (const Json& solution : solutions) {
-      const Json& layer = solution.at("layers").at(l);
+    for (const Json& config : configs) {
+      const Json& layer = config.at("layers").at(l);
       const Json& weight = layer.at("weight_bits");
       const double width = weight.is_number() ? kPixelsPerBit * weight.get<double>() : 0.0;
       html += Cell("W" + bits_text(weight) + " A" + bits_text(layer.at("activation_bits")));
@@ -210,7 +210,7 @@ std::string ReportHtml(const std::string& title, const ReportInputs& inputs,
       Escape(title), kStyle);
   html += ResultSection(ParseResultsJson(read(kResults), kResults));
   if (!inputs.frontiers.empty()) html += "<h2>Frontier of predicted loss</h2>\n";
-  std::vector<Json> solutions;
+  std::vector<Json> configs;
   try {
     for (const std::string& name : inputs.frontiers) {
       const Json frontier = ParseArtifact(read(name), name, "bitsearch/frontier/1");
@@ -221,14 +221,14 @@ std::string ReportHtml(const std::string& title, const ReportInputs& inputs,
       html += fmt::format("<p class=\"muted\">{} points{}.</p>\n", frontier.at("points").size(),
                           frontier.at("exact").get<bool>() ? "" : ", not all there are");
     }
-    for (const std::string& name : inputs.solutions) {
-      solutions.push_back(ParseArtifact(read(name), name, "bitsearch/solution/1"));
+    for (const std::string& name : inputs.configs) {
+      configs.push_back(ParseArtifact(read(name), name, "bitsearch/config/1"));
     }
-    html += LayerSection(solutions);
+    html += LayerSection(configs);
   } catch (const nlohmann::json::exception& failure) {
     throw Error(ErrorId::kJsonSyntax, failure.what())
-        .At({"frontier or solution", 0, 0})
-        .Hint("delete the run's frontier and solution files and resume it");
+        .At({"frontier or configuration", 0, 0})
+        .Hint("delete the run's frontier and configuration files and resume it");
   }
   return html + "</body></html>\n";
 }

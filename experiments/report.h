@@ -9,7 +9,7 @@ namespace bitsearch {
 
 /// Names of the artifacts that differ from run to run.
 struct ReportInputs {
-  std::vector<std::string> solutions;  ///< One per budget, in order.
+  std::vector<std::string> configs;  ///< One per budget, in order.
   std::vector<std::string> frontiers;
 };
 

@@ -83,6 +83,7 @@ std::string LinesJson(const std::vector<BudgetLines>& budgets) {
       lines.push_back({{"name", line.name}, {"note", line.note}, {"configs", configs}});
     }
     list.push_back({{"budget", budget.budget},
+                    {"limits", budget.limits},
                     {"lower_bound", budget.lower_bound},
                     {"gap", budget.gap},
                     {"lines", lines}});
@@ -102,6 +103,7 @@ std::vector<BudgetLines> ParseLinesJson(const std::string& text) {
     for (const Json& item : lines.at("budgets")) {
       BudgetLines budget;
       budget.budget = item.at("budget").get<std::string>();
+      budget.limits = item.at("limits").get<std::string>();
       budget.lower_bound = item.at("lower_bound").get<double>();
       budget.gap = item.at("gap").get<double>();
       for (const Json& entry : item.at("lines")) {

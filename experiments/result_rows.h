@@ -22,6 +22,7 @@ struct ResultLine {
 /// The lines of one budget; the first is ours, with one configuration.
 struct BudgetLines {
   std::string budget;
+  std::string limits;  ///< "size_bytes <= 0.5 x int8", for readers.
   double lower_bound = 0.0;
   double gap = 0.0;
   std::vector<ResultLine> lines;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -17,8 +18,10 @@
 #include "experiments/result_table.h"
 #include "experiments/solution_json.h"
 #include "search/frontier.h"
+#include "search/measured_search.h"
 #include "search/solver.h"
 #include "sensitivity/sensitivity_report.h"
+#include "space/hardware/latency_csv.h"
 #include "space/support/error.h"
 #include "space/support/hash.h"
 
@@ -28,6 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLinesName = "lines.json";
+constexpr const char* kRefinedName = "refined.json";
+constexpr const char* kCandidatesName = "candidates.csv";
 constexpr const char* kEvaluationsName = "evaluations.json";
 
 /// SHA-256 of files, each read once.
@@ -145,7 +150,7 @@ class SearchStages {
         quantization_(QuantizationText(experiment, &hashes_)) {}
 
   std::vector<Stage> All() {
-    return {CostStage(),       SensitivityStage(), SearchStage(),
+    return {CostStage(),       SensitivityStage(), SearchStage(), RefinementStage(),
             EvaluationStage(), ResultStage(),      ReportStage()};
   }
 
@@ -169,8 +174,7 @@ class SearchStages {
       };
       return stage;
     }
-    DataSpec spec = *experiment_.data.search;
-    spec.samples = spec.samples < 0 ? section.samples : std::min(spec.samples, section.samples);
+    const DataSpec spec = SensitivityData();
     stage.parameters = fmt::format("method {} probes {} score {} seed {}\n{}\ndata {}\n{}",
                                    section.method, section.probes, section.score, experiment_.seed,
                                    quantization_, hashes_.Of(spec), CandidatesText(network_.named));
@@ -189,6 +193,14 @@ class SearchStages {
                                         data, request, scope.context())));
     };
     return stage;
+  }
+
+  /// The records on which choices are made.
+  DataSpec SensitivityData() const {
+    DataSpec spec = *experiment_.data.search;
+    const std::int64_t samples = experiment_.sensitivity.samples;
+    spec.samples = spec.samples < 0 ? samples : std::min(spec.samples, samples);
+    return spec;
   }
 
   NamedProblem WithSensitivity(const std::string& csv) const {
@@ -246,6 +258,10 @@ class SearchStages {
       scope.Write(SolutionName(b), json.str());
       BudgetLines lines;
       lines.budget = budget.name;
+      for (const BudgetLimit& limit : budget.limits) {
+        lines.limits += fmt::format("{}{} <= {}", lines.limits.empty() ? "" : ", ", limit.resource,
+                                    limit.ToString());
+      }
       lines.lower_bound = solution.lower_bound;
       lines.gap = solution.gap();
       lines.lines.push_back({"ours", "", {ToBitConfig(limited, solution.choice)}});
@@ -287,8 +303,76 @@ class SearchStages {
                               {NumberFormat::Float32(), NumberFormat::Float32()});
   }
 
+  Stage RefinementStage() {
+    const DataSpec spec = SensitivityData();
+    Stage stage{
+        "refinement",
+        fmt::format("candidates {} seed {}\n{}\ndata {}", experiment_.search.measured_candidates,
+                    experiment_.seed, quantization_, hashes_.Of(spec)),
+        cost_names_,
+        {kRefinedName, kCandidatesName},
+        {}};
+    stage.inputs.emplace_back(kSensitivityName);
+    stage.inputs.emplace_back(kLinesName);
+    stage.work = [this, spec](StageScope& scope) { Refine(scope, spec); };
+    return stage;
+  }
+
+  /// Measures whole configurations within each budget on the search records and puts the best one
+  /// in front; the optimum of the predicted losses stays as the line "additive".
+  void Refine(StageScope& scope, const DataSpec& spec) {
+    const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
+    std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
+    std::string csv = "budget,configuration,predicted_loss_nats,measured_kl_nats\n";
+    std::optional<Dataset> data;
+    std::unique_ptr<Evaluator> evaluator;
+    const auto measure = [&](const BitConfig& config) {
+      const std::string payload = scope.Item(config.Canonical(), [&] {
+        if (evaluator == nullptr) {
+          data = Dataset::Load(spec);
+          evaluator = session_.Get().MakeEvaluator(*data, scope.context(),
+                                                   /*compare_with_float=*/true);
+        }
+        return EvaluationJson(evaluator->Evaluate({&config, 1}).front());
+      });
+      return ParseEvaluationJson(payload).kl_nats;
+    };
+    for (std::size_t b = 0; experiment_.search.measured_candidates > 0 && b < all.size(); ++b) {
+      const NamedProblem limited = WithBudget(network_, named, experiment_.budgets[b]);
+      const BitConfig additive = all[b].lines.front().configs.front();
+      std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
+      const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
+      for (const BaselineLine& line :
+           MakeBaselines(limited, section, "auto", all[b].budget, scope.context())) {
+        starts.insert(starts.end(), line.choices.begin(), line.choices.end());
+      }
+      const std::vector<MeasuredCandidate> measured = SearchByMeasurement(
+          limited.problem, starts,
+          [&](const std::vector<ChoiceIndex>& choice) {
+            return measure(ToBitConfig(limited, choice));
+          },
+          {experiment_.search.measured_candidates, all[b].budget}, scope.context());
+      for (const MeasuredCandidate& candidate : measured) {
+        csv += fmt::format("{},\"{}\",{},{}\n", CsvCell(all[b].budget),
+                           ToBitConfig(limited, candidate.choice).Canonical(), candidate.predicted,
+                           candidate.measured);
+      }
+      // The optimum keeps the budget, so something was measured.
+      const MeasuredCandidate& best = measured.front();
+      all[b].gap =
+          (best.predicted - all[b].lower_bound) / std::max(std::abs(best.predicted), 1e-12);
+      all[b].lines.front().name = "additive";
+      all[b].lines.insert(all[b].lines.begin(),
+                          {"ours",
+                           fmt::format("best of {} measured", measured.size()),
+                           {ToBitConfig(limited, best.choice)}});
+    }
+    scope.Write(kRefinedName, LinesJson(all));
+    scope.Write(kCandidatesName, csv);
+  }
+
   Stage EvaluationStage() {
-    Stage stage{"evaluation", "", {kLinesName}, {kEvaluationsName}, {}};
+    Stage stage{"evaluation", "", {kRefinedName}, {kEvaluationsName}, {}};
     stage.parameters = fmt::format("{}\nreport {}\nfp32 {}", quantization_,
                                    hashes_.Of(experiment_.data.report), wants_fp32());
     stage.work = [this](StageScope& scope) {
@@ -298,7 +382,7 @@ class SearchStages {
         if (seen.insert(config.Canonical()).second) configs.push_back(config);
       };
       if (wants_fp32()) add(Fp32());
-      for (const BudgetLines& budget : ParseLinesJson(scope.Read(kLinesName))) {
+      for (const BudgetLines& budget : ParseLinesJson(scope.Read(kRefinedName))) {
         for (const ResultLine& line : budget.lines) {
           for (const BitConfig& config : line.configs) add(config);
         }
@@ -332,7 +416,7 @@ class SearchStages {
         cost_names_,
         {kResultsName, "results.csv", kResultsTextName},
         {}};
-    for (const char* name : {kSensitivityName, kLinesName, kEvaluationsName}) {
+    for (const char* name : {kSensitivityName, kRefinedName, kEvaluationsName}) {
       stage.inputs.emplace_back(name);
     }
     for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
@@ -344,7 +428,7 @@ class SearchStages {
 
   void WriteResults(StageScope& scope) {
     const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
-    const std::vector<BudgetLines> lines = ParseLinesJson(scope.Read(kLinesName));
+    const std::vector<BudgetLines> lines = ParseLinesJson(scope.Read(kRefinedName));
     std::map<std::string, Evaluation> evaluations;
     const auto all = nlohmann::ordered_json::parse(scope.Read(kEvaluationsName));
     for (const auto& [config, payload] : all.items()) {
@@ -382,12 +466,12 @@ class SearchStages {
     Stage stage{"report", experiment_.name, {kResultsName, kSensitivityName}, {kReportName}, {}};
     ReportInputs names;
     for (std::size_t b = 0; b < experiment_.budgets.size(); ++b) {
-      names.solutions.push_back(SolutionName(b));
+      names.configs.push_back(ConfigName(b));
     }
     for (const std::string& resource : FrontierResources(experiment_)) {
       names.frontiers.push_back(FrontierName(resource));
     }
-    stage.inputs.insert(stage.inputs.end(), names.solutions.begin(), names.solutions.end());
+    stage.inputs.insert(stage.inputs.end(), names.configs.begin(), names.configs.end());
     stage.inputs.insert(stage.inputs.end(), names.frontiers.begin(), names.frontiers.end());
     stage.work = [this, names](StageScope& scope) {
       scope.Write(kReportName, ReportHtml(experiment_.name, names, [&](const std::string& name) {

@@ -44,7 +44,7 @@ ExitCode Report(const std::string& folder, CommandContext& context) {
   }
   const Experiment experiment =
       ReadExperiment((run / RunDirectory::kConfiguration).string(), {}, ExperimentUse::kRun);
-  const ReportInputs inputs{ArtifactsNamed(run, "solution_"), ArtifactsNamed(run, "frontier_")};
+  const ReportInputs inputs{ArtifactsNamed(run, "config_"), ArtifactsNamed(run, "frontier_")};
   const auto read = [&](const std::string& name) { return ReadTextFile(run / name); };
   WriteFileAtomically(run / kReportName, ReportHtml(experiment.name, inputs, read));
   context.out << ResultsText(ParseResultsJson(read(kResultsName), (run / kResultsName).string()))
