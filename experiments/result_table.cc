@@ -50,14 +50,16 @@ std::string Verdict(const ResultRow& row, const ResultRow& ours) {
 
 namespace {
 
-/// True if `row` costs no more than `ours` in any column, and less in one.
+/// True if `row` costs no more than `ours` in any column, and noticeably less in one.
 bool CostsLess(const ResultRow& row, const ResultRow& ours) {
+  constexpr double kNoticeable = 0.05;
   bool less = false;
   for (std::size_t i = 0; i < row.costs.size() && i < ours.costs.size(); ++i) {
     if (row.costs[i].second.empty() || ours.costs[i].second.empty()) return false;
-    const double difference = std::stod(row.costs[i].second) - std::stod(ours.costs[i].second);
-    if (difference > 0.0) return false;
-    less = less || difference < 0.0;
+    const double theirs = std::stod(row.costs[i].second);
+    const double reference = std::stod(ours.costs[i].second);
+    if (theirs > reference) return false;
+    less = less || theirs < (1.0 - kNoticeable) * reference;
   }
   return less;
 }

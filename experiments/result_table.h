@@ -38,7 +38,7 @@ inline constexpr double kSignificance = 0.01;
 std::string Verdict(const ResultRow& row, const ResultRow& ours);
 
 /// What a reader should not overlook, one sentence each: a baseline that is as good as ours, or
-/// better, and costs no more in any column.
+/// better, costs no more in any column, and at least 5 % less in one.
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows);
 
 /// JSON `bitsearch/results/1`.
