@@ -11,7 +11,6 @@
 
 #include "predictor/npz.h"
 #include "predictor/once_for_all.h"
-#include "predictor/predictor_file.h"
 #include "space/candidates/factored_cost.h"
 #include "space/candidates/published_spaces.h"
 #include "space/candidates/published_tables.h"
@@ -76,7 +75,6 @@ const std::map<std::string, std::function<void(const Words&)>>& Calls() {
       {"cost", MakeCost},
       {"capabilities", OfferThreeBits},
       {"npz", [](const Words& words) { ReadNpz(words.at(0)); }},
-      {"predictor", [](const Words& words) { ReadPredictor(words.at(0)); }},
       {"ofa-predictor", [](const Words& words) { ReadOnceForAllPredictor(words.at(0)); }},
       {"ofa-latency",
        [](const Words& words) { ReadOnceForAllLatency(words.at(0), MakeOnceForAllSpace()); }},
