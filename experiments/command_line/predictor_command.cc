@@ -71,7 +71,9 @@ ExitCode Query(const QueryRequest& request, CommandContext& context) {
   if (request.input != "-") {
     input = ::open(request.input.c_str(), O_RDONLY | O_CLOEXEC);
     if (input < 0) {
-      throw Error(ErrorId::kFileNotFound, "cannot read the file").At({request.input, 0, 0});
+      throw Error(ErrorId::kFileNotFound, "cannot read the file")
+          .At({request.input, 0, 0})
+          .Hint("check the path and its permissions");
     }
   }
   const bool whole = AnswerJsonLines(service, input, STDOUT_FILENO, context.run.stop);
@@ -86,7 +88,7 @@ void AddQuery(CLI::App& predictor, CommandContext& context) {
   request->model.AddTo(*query);
   query->add_option("--input", request->input, "File instead of standard input");
   query->add_option("--format", request->format, "jsonl (default) or csv")
-      ->check(CLI::IsMember({"jsonl", "csv"}));
+      ->check(NameText({"jsonl", "csv"}));
   query->footer(
       "A line: {\"id\": 1, \"bits\": [[4, 8], ...]}, or with \"layers\", \"values\" or "
       "\"indices\";\n"
@@ -111,7 +113,9 @@ ExitCode Serve(ServeRequest request, CommandContext& context) {
     std::string token = ReadTextFile(request.token_file);
     while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
     if (token.empty()) {
-      throw Error(ErrorId::kUsage, "the file holds no token").At({request.token_file, 0, 0});
+      throw Error(ErrorId::kUsage, "the file holds no token")
+          .At({request.token_file, 0, 0})
+          .Hint("write a long random text into it");
     }
     request.http.token = token;
   }
@@ -176,14 +180,16 @@ nlohmann::json QualityJson(const FitQuality& quality) {
 }
 
 ExitCode Train(const TrainRequest& request, CommandContext& context) {
+  RequireWritable(request.out);
   context.run.root_seed = request.seed;
   const std::vector<MeasuredConfig> configs = ReadMeasuredConfigs(request.data);
   std::vector<std::string> cost_files = request.costs;
   if (!request.latency.empty()) cost_files.insert(cost_files.begin(), request.latency);
   CostedSpace space = SpaceOf(request.name, configs, cost_files);
   const TrainingRows rows = RowsIn(space.space, configs);
-  TrainedEnsemble trained =
-      TrainEnsemble(Encoding::OneHot(space.space), rows, request.options, context.run);
+  TrainedEnsemble trained = WithPlace({request.data}, [&] {
+    return TrainEnsemble(Encoding::OneHot(space.space), rows, request.options, context.run);
+  });
   PredictorModel& model = trained.model;
   model.costs = std::move(space.costs);
   const FitQuality& quality = trained.cross_validated;

@@ -22,7 +22,9 @@ constexpr std::string_view kActivation = ".activation_bits";
 constexpr const char* kAccuracy = "top1_percent";
 
 Error Bad(const std::string& what, const SourceLocation& where) {
-  return Error(ErrorId::kPredictorData, what).At(where);
+  return Error(ErrorId::kPredictorData, what)
+      .At(where)
+      .Hint("docs/predictor.md describes what to train on");
 }
 
 std::string ValueText(const Json& value, const SourceLocation& where, const std::string& key) {

@@ -163,7 +163,8 @@ void HttpServer::Impl::Bind() {
   const auto refuse = [this](const char* why) {
     throw Error(ErrorId::kUsage, fmt::format("cannot listen on {} port {} ({})", options_.address,
                                              options_.port, why))
-        .Key("--address");
+        .Key("--address")
+        .Hint("give another --port, or an address of this machine");
   };
   const int resolved = ::getaddrinfo(options_.address.c_str(), service.c_str(), &hints, &found);
   if (resolved != 0) refuse(::gai_strerror(resolved));

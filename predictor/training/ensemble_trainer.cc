@@ -157,7 +157,7 @@ void CheckRows(const TrainingRows& rows, const EnsembleOptions& options, std::si
   const auto least = static_cast<std::size_t>(std::max(2, options.members) * kLeastRowsPerFold);
   if (count < least || rows.genomes.size() != count * genes) {
     throw Error(ErrorId::kPredictorData,
-                fmt::format("got {} measured configurations, needs {} at least", count, least))
+                fmt::format("got {} measured configurations, allowed are {} or more", count, least))
         .Hint("a few hundred make a useful predictor");
   }
   for (std::size_t r = 0; r < count; ++r) {

@@ -30,7 +30,7 @@ inline PredictorModel FixedNetworkModel(std::size_t layer_count = 20, std::size_
   PredictorModel model = SmallModel(members, width, space);
   // Random networks swing widely; keep the scores where accuracies are.
   model.output_offset_percent = 80.0;
-  model.output_scale_percent = 0.01;
+  model.output_scale_percent = 0.1;
   model.residual_deviation_percent = 0.25;
   model.facts = {{"samples", "0"}, {"source", "made in code for tests"}};
   model.trained_values.assign(space.size(), 0b111);
