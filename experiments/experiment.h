@@ -88,6 +88,16 @@ struct SearchSection {
   bool operator==(const SearchSection&) const = default;
 };
 
+/// `goal:` the inverse question: the least of a resource whose accuracy drop stays within a limit.
+struct GoalSection {
+  std::string minimise;  ///< One of BudgetResources().
+  double accuracy_drop_percent =
+      0.0;                   ///< In percentage points of top-1, against the float network.
+  double confidence = 0.95;  ///< Of the one-sided bound that must keep the limit.
+  std::int64_t max_evaluations = 64;
+  bool operator==(const GoalSection&) const = default;
+};
+
 /// `baselines:` lines of the result table beside ours. See BaselineNames().
 struct BaselineSection {
   std::vector<std::string> lines;
@@ -126,6 +136,7 @@ struct Experiment {
   SensitivitySection sensitivity;
   CostSection costs;
   std::vector<Budget> budgets;
+  std::optional<GoalSection> goal;
   SearchSection search;
   BaselineSection baselines;
   std::optional<TrainSection> train;

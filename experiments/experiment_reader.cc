@@ -38,6 +38,7 @@ class Reader {
     ReadSensitivity(root_["sensitivity"]);
     ReadCosts(root_["costs"]);
     ReadBudgets(root_["budgets"]);
+    ReadGoal(root_["goal"]);
     ReadSearch(root_["search"]);
     ReadBaselines(root_["baselines"]);
     ReadTrain(root_["train"]);
@@ -396,6 +397,20 @@ class Reader {
     }
   }
 
+  void ReadGoal(const YamlNode& node) {
+    if (!node.present()) return;
+    GoalSection goal;
+    const YamlNode minimise = node["minimise"].Required();
+    const std::size_t index = minimise.Choice(BudgetResources(), 0);
+    goal.minimise = BudgetResources()[index];
+    constexpr double kAll = 100.0;
+    goal.accuracy_drop_percent =
+        node["subject_to"].Required()["accuracy_drop"].Required().Number(0.0, {0.0, kAll});
+    goal.confidence = node["confidence"].Number(goal.confidence, {0.5, 1.0, true, true});
+    goal.max_evaluations = node["max_evaluations"].Integer(goal.max_evaluations, {1});
+    experiment_.goal = goal;
+  }
+
   void ReadSearch(const YamlNode& node) {
     SearchSection& search = experiment_.search;
     search.solver = node["solver"].String(search.solver);
@@ -458,7 +473,8 @@ class Reader {
     if (quantization.placement != Placement::kWeightsOnly || quantization.bias_correction) {
       need(data, "calibration");
     }
-    root_["budgets"].Required();
+    // Either question will do.
+    if (!experiment_.goal.has_value()) root_["budgets"].Required();
     if (!experiment_.model.builtin.empty()) {
       root_["model"]["builtin"].Fail(
           Error(ErrorId::kYamlConflict, "a built-in network is untrained, nothing can be searched")
@@ -472,6 +488,9 @@ class Reader {
           root_["budgets"].Items()[i][limit.resource].Fail(NoTable());
         }
       }
+    }
+    if (experiment_.goal.has_value() && needs_table(experiment_.goal->minimise)) {
+      root_["goal"]["minimise"].Fail(NoTable());
     }
     for (const YamlNode& item : root_["search"]["frontier"].Items()) {
       if (needs_table(item.String())) item.Fail(NoTable());
@@ -502,10 +521,20 @@ Experiment ReadFrom(const YamlFile& file, ExperimentUse use) {
 
 const std::vector<std::string>& SensitivityMethods() {
   // "kl" first: the default. The other names are those of the estimators' one interface.
-  static const std::vector<std::string> names = {
-      "kl",           "loss",   "hessian",    "perturbation", "hutchinson", "hutchpp", "xtrace",
-      "gauss-newton", "fisher", "eigenvalue", "second-order", "output-mse",
-      "hutchinson-joint", "gauss-newton-sampled"};
+  static const std::vector<std::string> names = {"kl",
+                                                 "loss",
+                                                 "hessian",
+                                                 "perturbation",
+                                                 "hutchinson",
+                                                 "hutchpp",
+                                                 "xtrace",
+                                                 "gauss-newton",
+                                                 "fisher",
+                                                 "eigenvalue",
+                                                 "second-order",
+                                                 "output-mse",
+                                                 "hutchinson-joint",
+                                                 "gauss-newton-sampled"};
   return names;
 }
 

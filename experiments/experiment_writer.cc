@@ -185,6 +185,16 @@ std::string ExperimentText(const Experiment& experiment) {
     WriteSpace(out, experiment.space, experiment.quantization.placement);
     WriteSensitivityAndCosts(out, experiment);
     WriteBudgets(out, experiment.budgets);
+    if (experiment.goal.has_value()) {
+      Map goal(out, "goal");
+      goal.Text("minimise", experiment.goal->minimise);
+      {
+        Map subject_to(out, "subject_to");
+        subject_to.Number("accuracy_drop", experiment.goal->accuracy_drop_percent);
+      }
+      goal.Number("confidence", experiment.goal->confidence);
+      goal.Number("max_evaluations", experiment.goal->max_evaluations);
+    }
     {
       Map search(out, "search");
       search.Text("solver", experiment.search.solver);

@@ -127,14 +127,14 @@ struct BudgetUnit {
 };
 
 BudgetUnit UnitOf(const NetworkProblem& network, const std::string& name) {
-  if (name == "size_bytes") return {"size_bits", kBitsPerByte};
-  if (name != "mean_weight_bits") return {name, 1};
+  if (name == "size_bytes") return {ProblemResource(name), kBitsPerByte};
+  if (name != "mean_weight_bits") return {ProblemResource(name), 1};
   const std::vector<bool> carries = CarriesWeight(network.graph);
   std::int64_t parameters = 0;
   for (std::size_t l = 0; l < carries.size(); ++l) {
     if (carries[l]) parameters += network.graph.layers()[l].parameter_count;
   }
-  return {"parameter_bits", parameters};
+  return {ProblemResource(name), parameters};
 }
 
 std::int64_t LimitInUnits(const NetworkProblem& network, const NamedProblem& named,
@@ -349,6 +349,12 @@ void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunC
   throw Error(ErrorId::kBudgetInfeasible, what)
       .Key(fmt::format("budgets (\"{}\")", budget.name))
       .Hint("raise the limit, or allow fewer bits in space.weight_bits or space.activation_bits");
+}
+
+std::string ProblemResource(const std::string& name) {
+  if (name == "size_bytes") return "size_bits";
+  if (name == "mean_weight_bits") return "parameter_bits";
+  return name;
 }
 
 BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice) {

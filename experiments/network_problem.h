@@ -60,6 +60,10 @@ RunContext Quiet(RunContext context);
 /// can, if no configuration is within the budget.
 void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context);
 
+/// The problem's resource behind a name that experiments use: "size_bytes" is kept as size_bits,
+/// "mean_weight_bits" as parameter_bits.
+std::string ProblemResource(const std::string& name);
+
 /// The configuration that a solver's choice stands for.
 BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice);
 

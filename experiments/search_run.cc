@@ -13,6 +13,8 @@
 
 #include "experiments/baselines.h"
 #include "experiments/config_file.h"
+#include "experiments/goal_walk.h"
+#include "experiments/journalled_evaluator.h"
 #include "experiments/report.h"
 #include "experiments/result_rows.h"
 #include "experiments/result_table.h"
@@ -33,6 +35,7 @@ namespace fs = std::filesystem;
 constexpr const char* kLinesName = "lines.json";
 constexpr const char* kRefinedName = "refined.json";
 constexpr const char* kCandidatesName = "candidates.csv";
+constexpr const char* kGoalConfigName = "config_goal.json";
 constexpr const char* kEvaluationsName = "evaluations.json";
 
 /// SHA-256 of files, each read once.
@@ -91,6 +94,21 @@ class LazySession {
   std::unique_ptr<QuantizationSession> session_;
 };
 
+/// An evaluator together with its records.
+class OwningEvaluator : public Evaluator {
+ public:
+  OwningEvaluator(QuantizationSession& session, Dataset data, const RunContext& context)
+      : data_(std::move(data)),
+        inner_(session.MakeEvaluator(data_, context, /*compare_with_float=*/true)) {}
+  std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override {
+    return inner_->Evaluate(configs);
+  }
+
+ private:
+  Dataset data_;
+  std::unique_ptr<Evaluator> inner_;
+};
+
 /// The sections that decide what a configuration means on this network.
 std::string QuantizationText(const Experiment& experiment, FileHashes* hashes) {
   Experiment relevant;
@@ -127,9 +145,7 @@ std::vector<std::string> FrontierResources(const Experiment& experiment) {
   }
   std::vector<std::string> resources;
   for (const std::string& name : wanted) {
-    const std::string resource = name == "size_bytes"         ? "size_bits"
-                                 : name == "mean_weight_bits" ? "parameter_bits"
-                                                              : name;
+    const std::string resource = ProblemResource(name);
     if (std::find(resources.begin(), resources.end(), resource) == resources.end()) {
       resources.push_back(resource);
     }
@@ -150,8 +166,14 @@ class SearchStages {
         quantization_(QuantizationText(experiment, &hashes_)) {}
 
   std::vector<Stage> All() {
-    return {CostStage(),       SensitivityStage(), SearchStage(), RefinementStage(),
-            EvaluationStage(), ResultStage(),      ReportStage()};
+    std::vector<Stage> stages = {CostStage(), SensitivityStage()};
+    if (experiment_.goal.has_value()) stages.push_back(GoalStage());
+    if (experiment_.budgets.empty()) return stages;
+    for (Stage stage :
+         {SearchStage(), RefinementStage(), EvaluationStage(), ResultStage(), ReportStage()}) {
+      stages.push_back(std::move(stage));
+    }
+    return stages;
   }
 
  private:
@@ -193,6 +215,14 @@ class SearchStages {
                                         data, request, scope.context())));
     };
     return stage;
+  }
+
+  /// Evaluates on the records of `spec`, which are loaded when first needed.
+  JournalledEvaluator On(const DataSpec& spec, const std::string& split, StageScope& scope) {
+    return {scope, split, [this, spec, context = scope.context()]() -> std::unique_ptr<Evaluator> {
+              return std::make_unique<OwningEvaluator>(session_.Get(), Dataset::Load(spec),
+                                                       context);
+            }};
   }
 
   /// The records on which choices are made.
@@ -324,19 +354,7 @@ class SearchStages {
     const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
     std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
     std::string csv = "budget,configuration,predicted_loss_nats,measured_kl_nats\n";
-    std::optional<Dataset> data;
-    std::unique_ptr<Evaluator> evaluator;
-    const auto measure = [&](const BitConfig& config) {
-      const std::string payload = scope.Item(config.Canonical(), [&] {
-        if (evaluator == nullptr) {
-          data = Dataset::Load(spec);
-          evaluator = session_.Get().MakeEvaluator(*data, scope.context(),
-                                                   /*compare_with_float=*/true);
-        }
-        return EvaluationJson(evaluator->Evaluate({&config, 1}).front());
-      });
-      return ParseEvaluationJson(payload).kl_nats;
-    };
+    JournalledEvaluator evaluator = On(spec, "search", scope);
     for (std::size_t b = 0; experiment_.search.measured_candidates > 0 && b < all.size(); ++b) {
       const NamedProblem limited = WithBudget(network_, named, experiment_.budgets[b]);
       const BitConfig additive = all[b].lines.front().configs.front();
@@ -346,19 +364,20 @@ class SearchStages {
            MakeBaselines(limited, section, "auto", all[b].budget, scope.context())) {
         starts.insert(starts.end(), line.choices.begin(), line.choices.end());
       }
-      const std::vector<MeasuredCandidate> measured = SearchByMeasurement(
+      const std::vector<RankedConfiguration> measured = SearchByMeasurement(
           limited.problem, starts,
           [&](const std::vector<ChoiceIndex>& choice) {
-            return measure(ToBitConfig(limited, choice));
+            const BitConfig config = ToBitConfig(limited, choice);
+            return evaluator.Evaluate({&config, 1}).front().kl_nats;
           },
           {experiment_.search.measured_candidates, all[b].budget}, scope.context());
-      for (const MeasuredCandidate& candidate : measured) {
+      for (const RankedConfiguration& candidate : measured) {
         csv += fmt::format("{},\"{}\",{},{}\n", CsvCell(all[b].budget),
                            ToBitConfig(limited, candidate.choice).Canonical(), candidate.predicted,
                            candidate.measured);
       }
       // The optimum keeps the budget, so something was measured.
-      const MeasuredCandidate& best = measured.front();
+      const RankedConfiguration& best = measured.front();
       all[b].gap =
           (best.predicted - all[b].lower_bound) / std::max(std::abs(best.predicted), 1e-12);
       all[b].lines.front().name = "additive";
@@ -387,20 +406,11 @@ class SearchStages {
           for (const BitConfig& config : line.configs) add(config);
         }
       }
-      std::optional<Dataset> data;
-      std::unique_ptr<Evaluator> evaluator;
+      JournalledEvaluator evaluator = On(*experiment_.data.report, "report", scope);
       nlohmann::ordered_json all = nlohmann::ordered_json::object();
       const auto total = static_cast<std::int64_t>(configs.size());
       for (std::size_t i = 0; i < configs.size(); ++i) {
-        const std::string payload = scope.Item(configs[i].Canonical(), [&] {
-          if (evaluator == nullptr) {
-            data = Dataset::Load(*experiment_.data.report);
-            evaluator =
-                session_.Get().MakeEvaluator(*data, scope.context(), /*compare_with_float=*/true);
-          }
-          return EvaluationJson(evaluator->Evaluate({&configs[i], 1}).front());
-        });
-        all[configs[i].Canonical()] = payload;
+        all[configs[i].Canonical()] = EvaluationJson(evaluator.Evaluate({&configs[i], 1}).front());
         scope.context().progress->Progress("evaluate", static_cast<std::int64_t>(i) + 1, total);
       }
       scope.Write(kEvaluationsName, all.dump(1) + "\n");
@@ -442,24 +452,61 @@ class SearchStages {
     scope.Write(kResultsTextName, ResultsText(rows));
     for (std::size_t b = 0; b < lines.size(); ++b) {
       const BitConfig& config = lines[b].lines.front().configs.front();
-      ConfigDocument document;
-      document.model = experiment_.model.file.filename().string();
-      document.model_sha256 = hashes_.Of(experiment_.model.file);
-      document.placement = experiment_.quantization.placement;
-      if (experiment_.quantization.bias_correction) document.calibration = {"bias_correction"};
-      const std::vector<LayerQuantizers> quantizers = session_.Get().Quantizers(config);
-      for (std::size_t l = 0; l < config.choices.size(); ++l) {
-        const Layer& layer = network_.graph.layers()[l];
-        document.layers.push_back({layer.id, layer.op, config.choices[l], quantizers[l]});
-      }
-      document.costs = CostTexts(network_, config);
+      ConfigDocument document = DocumentOf(config);
       document.predicted_loss_nats = PredictedLoss(named, config);
       document.lower_bound_nats = lines[b].lower_bound;
       document.gap = lines[b].gap;
       document.measured = evaluations.at(config.Canonical());
-      document.seed = experiment_.seed;
       scope.Write(ConfigName(b), ConfigJson(document));
     }
+  }
+
+  /// What every configuration file of the run says.
+  ConfigDocument DocumentOf(const BitConfig& config) {
+    ConfigDocument document;
+    document.model = experiment_.model.file.filename().string();
+    document.model_sha256 = hashes_.Of(experiment_.model.file);
+    document.placement = experiment_.quantization.placement;
+    if (experiment_.quantization.bias_correction) document.calibration = {"bias_correction"};
+    const std::vector<LayerQuantizers> quantizers = session_.Get().Quantizers(config);
+    for (std::size_t l = 0; l < config.choices.size(); ++l) {
+      const Layer& layer = network_.graph.layers()[l];
+      document.layers.push_back({layer.id, layer.op, config.choices[l], quantizers[l]});
+    }
+    document.costs = CostTexts(network_, config);
+    document.seed = experiment_.seed;
+    return document;
+  }
+
+  Stage GoalStage() {
+    const GoalSection& goal = *experiment_.goal;
+    Stage stage{
+        "goal",
+        fmt::format("minimise {} drop {} confidence {} evaluations {}\n{}\nsearch {}\n"
+                    "report {}",
+                    goal.minimise, goal.accuracy_drop_percent, goal.confidence,
+                    goal.max_evaluations, quantization_, hashes_.Of(experiment_.data.search),
+                    hashes_.Of(experiment_.data.report)),
+        cost_names_,
+        {kGoalName, kGoalConfigName},
+        {}};
+    stage.inputs.emplace_back(kSensitivityName);
+    stage.work = [this, &goal](StageScope& scope) {
+      const NamedProblem named = WithSensitivity(scope.Read(kSensitivityName));
+      JournalledEvaluator search = On(*experiment_.data.search, "search", scope);
+      JournalledEvaluator report = On(*experiment_.data.report, "report", scope);
+      const BitConfig fp32 = Fp32();
+      const Evaluation search_reference = search.Evaluate({&fp32, 1}).front();
+      const Evaluation report_reference = report.Evaluate({&fp32, 1}).front();
+      const GoalOutcome outcome = WalkToGoal(network_, named, goal, {search, search_reference},
+                                             {report, report_reference}, scope.context());
+      ConfigDocument document = DocumentOf(outcome.config);
+      document.predicted_loss_nats = PredictedLoss(named, outcome.config);
+      document.measured = report.Evaluate({&outcome.config, 1}).front();
+      scope.Write(kGoalName, outcome.json);
+      scope.Write(kGoalConfigName, ConfigJson(document));
+    };
+    return stage;
   }
 
   Stage ReportStage() {

@@ -36,5 +36,6 @@ inline constexpr const char* kResultsName = "results.json";
 inline constexpr const char* kResultsTextName = "results.txt";
 inline constexpr const char* kSensitivityName = "sensitivity.csv";
 inline constexpr const char* kReportName = "report.html";
+inline constexpr const char* kGoalName = "goal.json";
 
 }  // namespace bitsearch

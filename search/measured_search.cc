@@ -23,11 +23,11 @@ constexpr double kMisfit = 0.1;
 /// The losses of a problem, corrected by measurements of whole configurations.
 class LossBelief {
  public:
-  LossBelief(const AssignmentProblem& problem, const std::vector<MeasuredCandidate>& measured)
+  LossBelief(const AssignmentProblem& problem, const std::vector<RankedConfiguration>& measured)
       : problem_(problem) {
     std::vector<double> ratios;
     std::vector<double> values;
-    for (const MeasuredCandidate& candidate : measured) {
+    for (const RankedConfiguration& candidate : measured) {
       values.push_back(candidate.measured);
       if (candidate.predicted > 0.0 && candidate.measured > 0.0) {
         ratios.push_back(candidate.measured / candidate.predicted);
@@ -83,14 +83,14 @@ class LossBelief {
     return *middle;
   }
 
-  void Condition(const std::vector<MeasuredCandidate>& measured) {
+  void Condition(const std::vector<RankedConfiguration>& measured) {
     const auto rows = static_cast<Eigen::Index>(measured.size());
     const auto columns = static_cast<Eigen::Index>(deviation_.size());
     design_ = Eigen::MatrixXd::Zero(rows, columns);
     residual_.resize(rows);
     noise_.resize(rows);
     for (Eigen::Index n = 0; n < rows; ++n) {
-      const MeasuredCandidate& candidate = measured[static_cast<std::size_t>(n)];
+      const RankedConfiguration& candidate = measured[static_cast<std::size_t>(n)];
       for (std::size_t l = 0; l < candidate.choice.size(); ++l) {
         design_(n, static_cast<Eigen::Index>(offset_[l] + candidate.choice[l].value)) = 1.0;
       }
@@ -136,11 +136,11 @@ std::optional<std::vector<ChoiceIndex>> Propose(const LossBelief& belief,
 
 }  // namespace
 
-std::vector<MeasuredCandidate> SearchByMeasurement(
+std::vector<RankedConfiguration> SearchByMeasurement(
     const AssignmentProblem& problem, const std::vector<std::vector<ChoiceIndex>>& starts,
     const MeasureConfiguration& measure, const MeasuredSearchOptions& options,
     const RunContext& context) {
-  std::vector<MeasuredCandidate> measured;
+  std::vector<RankedConfiguration> measured;
   std::set<std::vector<ChoiceIndex>> known;
   const auto add = [&](const std::vector<ChoiceIndex>& choice) {
     const Assessment assessment = problem.Assess(choice);
@@ -168,7 +168,7 @@ std::vector<MeasuredCandidate> SearchByMeasurement(
     add(*proposal);
   }
   std::stable_sort(measured.begin(), measured.end(),
-                   [](const MeasuredCandidate& a, const MeasuredCandidate& b) {
+                   [](const RankedConfiguration& a, const RankedConfiguration& b) {
                      return a.measured < b.measured;
                    });
   return measured;

@@ -24,7 +24,7 @@ struct MeasuredSearchOptions {
 };
 
 /// One measured configuration.
-struct MeasuredCandidate {
+struct RankedConfiguration {
   std::vector<ChoiceIndex> choice;
   double predicted = 0.0;  ///< Objective of the problem.
   double measured = 0.0;
@@ -39,7 +39,7 @@ struct MeasuredCandidate {
 /// losses with an error of a tenth, and a draw from the posterior comes by Matheron's rule. Pair
 /// terms of the problem stay as they are. Deterministic given the context's seed.
 /// Throws what `measure` and the solver throw; Error(kInterrupted).
-std::vector<MeasuredCandidate> SearchByMeasurement(
+std::vector<RankedConfiguration> SearchByMeasurement(
     const AssignmentProblem& problem, const std::vector<std::vector<ChoiceIndex>>& starts,
     const MeasureConfiguration& measure, const MeasuredSearchOptions& options,
     const RunContext& context);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "experiments/experiment.h"
+#include "experiments/goal_walk.h"
 #include "experiments/search_run.h"
 #include "space/support/error.h"
 
@@ -41,8 +42,14 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
   RunSearch(
       experiment, network, run, [&] { return LoadTorchBackend(context.executable_folder); },
       run_context);
-  context.out << run.Read(kResultsTextName) << "report: " << run.PathOf(kReportName).string()
-              << '\n';
+  if (!experiment.budgets.empty()) {
+    context.out << run.Read(kResultsTextName) << "report: " << run.PathOf(kReportName).string()
+                << '\n';
+  }
+  if (experiment.goal.has_value()) {
+    context.out << GoalText(run.Read(kGoalName)) << "goal: " << run.PathOf(kGoalName).string()
+                << '\n';
+  }
   return ExitCode::kDone;
 }
 

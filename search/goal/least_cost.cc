@@ -13,7 +13,7 @@
 namespace bitsearch {
 namespace {
 
-void Check(const Candidates& candidates, const LeastCostOptions& options) {
+void Check(const GoalCandidates& candidates, const LeastCostOptions& options) {
   const std::size_t count = candidates.cost.size();
   const auto fail = [](const std::string& what) {
     throw Error(ErrorId::kUsage, what).Hint("give the points of a frontier, cheapest first");
@@ -36,7 +36,7 @@ void Check(const Candidates& candidates, const LeastCostOptions& options) {
 
 class Walk {
  public:
-  Walk(const Candidates& candidates, const LeastCostOptions& options, GoalSplit search,
+  Walk(const GoalCandidates& candidates, const LeastCostOptions& options, GoalSplit search,
        const RunContext& context)
       : candidates_(candidates), options_(options), search_(search), context_(context) {}
 
@@ -63,7 +63,7 @@ class Walk {
   bool Passes(std::size_t index) {
     const BitConfig config = candidates_.config(index);
     const std::vector<Evaluation> evaluations = search_.evaluator.Evaluate({&config, 1});
-    MeasuredCandidate measured;
+    GoalMeasurement measured;
     measured.index = index;
     measured.drop = EstimateDrop(search_.reference, evaluations.front(), options_.confidence);
     measured.passed = measured.drop.upper_bound_percent <= options_.largest_drop_percent;
@@ -123,7 +123,7 @@ class Walk {
     return static_cast<std::size_t>(at - loss.begin());
   }
 
-  const Candidates& candidates_;
+  const GoalCandidates& candidates_;
   const LeastCostOptions& options_;
   GoalSplit search_;
   const RunContext& context_;
@@ -132,7 +132,7 @@ class Walk {
 
 }  // namespace
 
-LeastCostResult FindLeastCost(const Candidates& candidates, const LeastCostOptions& options,
+LeastCostResult FindLeastCost(const GoalCandidates& candidates, const LeastCostOptions& options,
                               GoalSplit search, GoalSplit report, const RunContext& context) {
   Check(candidates, options);
   LeastCostResult result = Walk(candidates, options, search, context).Run();

@@ -15,7 +15,7 @@
 namespace bitsearch {
 
 /// The configurations to choose from: a frontier, by ascending cost and falling predicted loss.
-struct Candidates {
+struct GoalCandidates {
   std::vector<double> cost;            ///< Of what is minimised; strictly ascending.
   std::vector<double> predicted_loss;  ///< Strictly falling; any scale.
   /// Decodes a candidate; called for those that are measured only.
@@ -46,7 +46,7 @@ enum class LeastCostStatus : std::uint8_t {
   kOutOfBudget,  ///< `max_evaluations` or a stop came first; `chosen` is the cheapest that passed.
 };
 
-struct MeasuredCandidate {
+struct GoalMeasurement {
   std::size_t index = 0;
   DropEstimate drop;
   bool passed = false;
@@ -56,7 +56,7 @@ struct LeastCostResult {
   LeastCostStatus status = LeastCostStatus::kOutOfBudget;
   std::optional<std::size_t> chosen;
   /// In the order of measuring, on the search split.
-  std::vector<MeasuredCandidate> measured;
+  std::vector<GoalMeasurement> measured;
   /// Of `chosen` on the report split; measured once, so the choice has not been fitted to it.
   std::optional<DropEstimate> confirmation;
 };
@@ -70,7 +70,7 @@ struct GoalSplit {
 /// Finds the cheapest candidate whose bound of the drop on the search split is within the limit,
 /// and confirms it on the report split. Throws Error(kUsage) for candidates or options that make no
 /// sense, and whatever the evaluators throw.
-LeastCostResult FindLeastCost(const Candidates& candidates, const LeastCostOptions& options,
+LeastCostResult FindLeastCost(const GoalCandidates& candidates, const LeastCostOptions& options,
                               GoalSplit search, GoalSplit report, const RunContext& context);
 
 }  // namespace bitsearch

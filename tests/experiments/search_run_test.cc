@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "experiments/baselines.h"
 #include "experiments/result_rows.h"
@@ -313,6 +314,50 @@ TEST_F(SearchRunTest, OursIsTheBestOfWhatWasMeasuredOnTheSearchRecords) {
   const auto measured = std::count(csv.begin(), csv.end(), '\n') - 1;
   EXPECT_GT(measured, 2 * 6);
   EXPECT_LE(measured, 2 * 40);
+}
+
+TEST_F(SearchRunTest, AGoalGivesTheCheapestConfigurationWithinTheDrop) {
+  const auto goal_of = [&](const std::string& drop) {
+    const std::string out = "goal" + drop;
+    Run(out, {"goal={minimise: size_bytes, subject_to: {accuracy_drop: " + drop + "}}"});
+    EXPECT_TRUE(fs::exists(folder_ / out / "config_goal.json"));
+    EXPECT_TRUE(fs::exists(folder_ / out / "results.json"));  // budgets are answered as well
+    return nlohmann::json::parse(ReadTextFile(folder_ / out / "goal.json"));
+  };
+  const nlohmann::json strict = goal_of("40");
+  const nlohmann::json lax = goal_of("90");
+  const auto size = [](const nlohmann::json& goal) {
+    return std::stod(goal.at("costs").at("size_bytes").get<std::string>());
+  };
+  EXPECT_LT(size(lax), size(strict));
+  for (const nlohmann::json* json : {&strict, &lax}) {
+    const nlohmann::json& goal = *json;
+    EXPECT_EQ(goal.at("status"), "met");
+    EXPECT_LE(goal.at("confirmation").at("upper_bound_percent").get<double>(),
+              goal.at("accuracy_drop_percent").get<double>());
+    // Far fewer than a walk along the frontier would measure.
+    EXPECT_LT(goal.at("evaluations").get<int>(), goal.at("frontier_points").get<int>() / 4);
+  }
+  // Twenty records cannot show that a drop is at most nothing.
+  try {
+    Run("none", {"goal={minimise: size_bytes, subject_to: {accuracy_drop: 0}}"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.id(), ErrorId::kBudgetInfeasible);
+    EXPECT_EQ(error.key(), "goal.subject_to.accuracy_drop");
+  }
+}
+
+TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {
+  WriteFileAtomically(
+      folder_ / "x.yaml",
+      std::string(kYaml).replace(
+          std::string(kYaml).find("budgets:"),
+          std::string(kYaml).find("baselines:") - std::string(kYaml).find("budgets:"),
+          "goal: {minimise: bops, subject_to: {accuracy_drop: 80}}\n"));
+  const auto summary = Run("run");
+  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal"));
+  EXPECT_TRUE(Run("run").computed.empty());
 }
 
 TEST(RemarksTest, NameABaselineThatIsAsGoodAndCheaper) {

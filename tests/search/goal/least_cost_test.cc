@@ -120,7 +120,7 @@ struct Setting {
 
   std::vector<double> sensitivity;
   Frontier frontier;
-  Candidates candidates;
+  GoalCandidates candidates;
   std::optional<SyntheticNetwork> search;
   std::optional<SyntheticNetwork> report;
   Evaluation search_float;
