@@ -46,9 +46,10 @@ ExitCode Report(const std::string& folder, CommandContext& context) {
       ReadExperiment((run / RunDirectory::kConfiguration).string(), {}, ExperimentUse::kRun);
   const ReportInputs inputs{ArtifactsNamed(run, "config_"), ArtifactsNamed(run, "frontier_")};
   const auto read = [&](const std::string& name) { return ReadTextFile(run / name); };
+  const std::string table =
+      ResultsText(ParseResultsJson(read(kResultsName), (run / kResultsName).string()));
   WriteFileAtomically(run / kReportName, ReportHtml(experiment.name, inputs, read));
-  context.out << ResultsText(ParseResultsJson(read(kResultsName), (run / kResultsName).string()))
-              << "report: " << (run / kReportName).string() << '\n';
+  context.out << table << "report: " << (run / kReportName).string() << '\n';
   return ExitCode::kDone;
 }
 
