@@ -249,9 +249,9 @@ std::vector<std::optional<AffineGrid>> StoredGrids(const ConfigDocument& documen
     if (grids.empty()) grids.resize(graph.layers().size());
     const int levels = 1 << layer.choice.activation.bits();
     const bool is_signed = layer.quantizers.activation->symmetric;
-    grids[index->value] =
-        AffineGrid{layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
-                   is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+    grids[index->value] = AffineGrid{
+        layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
+        is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
   }
   return grids;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The configuration file, JSON `bitsearch/config/1`: what a search produces and deployment engineers
-// take away. Reading is strict and matches layers by name. Must not depend on LibTorch.
+// The configuration file, JSON `bitsearch/config/1`: what a search produces and deployment
+// engineers take away. Reading is strict and matches layers by name. Must not depend on LibTorch.
 
 #include <cstdint>
 #include <filesystem>

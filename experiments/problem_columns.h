@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "space/hardware/cost_table.h"
 #include "space/choices/bit_choice.h"
+#include "space/hardware/cost_table.h"
 #include "space/support/csv.h"
 
 namespace bitsearch {

@@ -47,9 +47,9 @@ FloatTensor ReadTensorFile(const std::filesystem::path& path, const std::string&
     std::memcpy(tensor.values.data(), bytes.data(), tensor.values.size() * sizeof(float));
     if (bytes.size() % sizeof(float) != 0 ||
         ElementCount(tensor.shape) != static_cast<std::int64_t>(tensor.values.size())) {
-      throw Error(ErrorId::kArrayFormat,
-                  std::to_string(bytes.size()) + " bytes are not float32 values of shape " +
-                      ToString(tensor.shape))
+      throw Error(ErrorId::kArrayFormat, std::to_string(bytes.size()) +
+                                             " bytes are not float32 values of shape " +
+                                             ToString(tensor.shape))
           .At({path.string()})
           .Hint("check --shape; 4 bytes a value, no header");
     }
