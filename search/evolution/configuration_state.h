@@ -24,6 +24,7 @@ class ConfigurationState {
   /// Takes a whole configuration, one choice per decision.
   void Assign(const std::vector<std::uint32_t>& choice);
   const std::vector<std::uint32_t>& choice() const { return choice_; }
+  const ReducedProblem& problem() const { return problem_; }
   std::int64_t loss() const { return loss_; }
   /// Sum over limits of the excess relative to the limit's scale, plus one for each forbidden pair;
   /// 0: feasible.

@@ -1,4 +1,5 @@
-// Greedy, random, evolution and annealing on the reduced problem, so that ties and pins always hold.
+// Greedy, random, evolution and annealing on the reduced problem, so that ties and pins always
+// hold.
 #include "search/evolution/heuristic_solvers.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "search/evolution/annealing.h"
 #include "search/evolution/configuration_state.h"
 #include "search/exact/presolve.h"
 #include "search/exact/reduced_limits.h"
@@ -63,11 +65,10 @@ class HeuristicSolver : public Solver {
     const ConfigurationState start(reduced);
     best.Offer(start);
     if (!reduced.decisions.empty()) {
-      search_({reduced, options.evaluations, context.root_seed,
-               [&] {
-                 return context.stop.StopRequested() || log.Seconds() > options.time_limit_s;
-               }},
-              &best);
+      search_(
+          {reduced, options.evaluations, context.root_seed,
+           [&] { return context.stop.StopRequested() || log.Seconds() > options.time_limit_s; }},
+          &best);
     }
     solution.counters.nodes = best.tried;
     // Losses of the reduced problem are ≥ 0.
@@ -142,7 +143,8 @@ void Evolution(const Task& task, Best* best) {
     return Member{state.choice(), state.loss(), state.violation()};
   };
   std::vector<Member> population;
-  for (std::size_t i = 0; i < kPopulation; ++i) population.push_back(measure(state.RandomChoice(random)));
+  for (std::size_t i = 0; i < kPopulation; ++i)
+    population.push_back(measure(state.RandomChoice(random)));
   const std::size_t layers = task.reduced.decisions.size();
   const auto parent = [&]() -> const Member& {
     const Member& a = population[random.Below(kPopulation)];
@@ -173,71 +175,15 @@ void Evolution(const Task& task, Best* best) {
 
 void Annealing(const Task& task, Best* best) {
   RandomStream random(task.seed, "search/annealing");
-  const ReducedProblem& reduced = task.reduced;
-  ConfigurationState state(reduced);
-  state.Assign(LeastLossChoices(reduced));
+  ConfigurationState state(task.reduced);
+  state.Assign(LeastLossChoices(task.reduced));
   if (state.Repair()) {
     state.Improve();
     best->Offer(state);
   }
-  // Temperatures from the size of typical moves.
-  double scale = 1.0;
-  std::vector<std::size_t> movable;
-  for (std::size_t l = 0; l < reduced.decisions.size(); ++l) {
-    if (reduced.decisions[l].count > 1) movable.push_back(l);
-  }
-  if (movable.empty()) return;
-  const auto random_move = [&](std::size_t* decision, std::uint32_t* to) {
-    *decision = movable[random.Below(movable.size())];
-    const std::size_t count = reduced.decisions[*decision].count;
-    *to = static_cast<std::uint32_t>(random.Below(count - 1));
-    if (*to >= state.choice()[*decision]) ++*to;
-  };
-  double total = 0.0;
-  for (int n = 0; n < 200; ++n) {
-    std::size_t decision = 0;
-    std::uint32_t to = 0;
-    random_move(&decision, &to);
-    total += std::abs(static_cast<double>(state.Effect(decision, to).loss));
-  }
-  scale = std::max(1.0, total / 200.0);
-  const double penalty = 50.0 * scale * static_cast<double>(movable.size());
-  const double hot = 2.0 * scale;
-  const double cold = 1e-5 * scale;
-  const auto steps = static_cast<double>(task.evaluations);
-  for (std::int64_t n = 0; n < task.evaluations; ++n) {
-    if ((n & 1023) == 0 && task.should_stop()) return;
-    const double temperature = hot * std::pow(cold / hot, static_cast<double>(n) / steps);
-    const auto accept = [&](double change) {
-      return change <= 0.0 || random.Uniform() < std::exp(-change / temperature);
-    };
-    std::size_t first = 0;
-    std::uint32_t to = 0;
-    random_move(&first, &to);
-    const std::uint32_t first_from = state.choice()[first];
-    const MoveEffect effect = state.Effect(first, to);
-    double change = static_cast<double>(effect.loss) + penalty * effect.violation;
-    if ((n & 1) == 0) {
-      if (accept(change)) {
-        state.Apply(first, to);
-        best->Offer(state);
-      }
-      continue;
-    }
-    // Two at once: one goes up, another down, the budget stays.
-    state.Apply(first, to);
-    std::size_t second = 0;
-    std::uint32_t second_to = 0;
-    random_move(&second, &second_to);
-    const MoveEffect other = state.Effect(second, second_to);
-    change += static_cast<double>(other.loss) + penalty * other.violation;
-    if (second != first && accept(change)) {
-      state.Apply(second, second_to);
-      best->Offer(state);
-    } else {
-      state.Apply(first, first_from);
-    }
-  }
+  Anneal(
+      task.evaluations, random, task.should_stop,
+      [best](const ConfigurationState& met) { best->Offer(met); }, &state);
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ Completions CompletionsUnder(const Lagrangian& lagrangian,
       result.credit += result.multiplier[d] * static_cast<double>(lagrangian.capacity()[d]);
     }
   }
-  result.margin_per_unit = static_cast<double>(levels * (dims + 1) + 16) *
-                           std::numeric_limits<double>::epsilon();
+  result.margin_per_unit =
+      static_cast<double>(levels * (dims + 1) + 16) * std::numeric_limits<double>::epsilon();
   result.to_go.resize(levels + 1);
   result.second.resize(levels + 1);
   result.arc.resize(levels + 1);

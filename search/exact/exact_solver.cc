@@ -150,7 +150,7 @@ class ExactSolver : public Solver {
       for (int round = 0; round < 4; ++round) {
         solution = method(task, presolve);
         if (!solution || !solution->has_choice() || should_stop() ||
-            !RefineGrid(problem, *solution, &presolve)) {
+            !RefineGrid(problem, *solution, options.gap, &presolve)) {
           break;
         }
       }

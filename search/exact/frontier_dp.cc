@@ -54,12 +54,18 @@ class FrontierBuilder {
     }
     Prepare();
     switch (columns_) {
-      case 1: return Sweep<1>();
-      case 2: return Sweep<2>();
-      case 3: return Sweep<3>();
-      case 4: return Sweep<4>();
-      case 5: return Sweep<5>();
-      case 6: return Sweep<6>();
+      case 1:
+        return Sweep<1>();
+      case 2:
+        return Sweep<2>();
+      case 3:
+        return Sweep<3>();
+      case 4:
+        return Sweep<4>();
+      case 5:
+        return Sweep<5>();
+      case 6:
+        return Sweep<6>();
       default:
         throw Error(ErrorId::kSolverUnsupported,
                     "a frontier over more than six traded or limited resources")
@@ -69,7 +75,8 @@ class FrontierBuilder {
 
  private:
   Frontier Empty(SolveStatus status) const {
-    Frontier frontier({}, [](std::size_t) { return std::vector<ChoiceIndex>(); }, status, 0.0);
+    Frontier frontier(
+        {}, [](std::size_t) { return std::vector<ChoiceIndex>(); }, status, 0.0);
     if (status == SolveStatus::kInfeasible) frontier.message = "no configuration keeps the limits";
     return frontier;
   }
@@ -102,11 +109,12 @@ class FrontierBuilder {
         }
       }
     }
-    settings_.max_points = columns_ == 1 ? options_.max_points
-                                         : std::max<std::int64_t>(1, options_.max_points / 20);
+    settings_.max_points =
+        columns_ == 1 ? options_.max_points : std::max<std::int64_t>(1, options_.max_points / 20);
     settings_.error_budget = static_cast<std::int64_t>(
         std::min(4e18, options_.epsilon * static_cast<double>(LossRange())));
-    if (options_.epsilon > 0.0) settings_.error_budget = std::max<std::int64_t>(1, settings_.error_budget);
+    if (options_.epsilon > 0.0)
+      settings_.error_budget = std::max<std::int64_t>(1, settings_.error_budget);
     const auto start = std::chrono::steady_clock::now();
     settings_.should_stop = [this, start] {
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
@@ -199,7 +207,8 @@ class FrontierBuilder {
     }
     double epsilon = 0.0;
     if (error_used > 0) {
-      const auto range = static_cast<double>(std::max<std::int64_t>(1, largest - least - error_used));
+      const auto range =
+          static_cast<double>(std::max<std::int64_t>(1, largest - least - error_used));
       epsilon = static_cast<double>(error_used) / range;
     }
     Frontier::Decoder decoder = [memory = memory_](std::size_t point) {

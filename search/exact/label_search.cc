@@ -56,6 +56,7 @@ class Search {
       TryPath(path.by_level, path.loss, path.cost);
       OrderByDoubt(relaxation, dual.multipliers);
     }
+    SolveWithTheBindingLimitAlone(dual.multipliers);
     Passes();
     return Finish();
   }
@@ -135,12 +136,51 @@ class Search {
       multipliers_.push_back(std::move(scaled));
     };
     if (active.size() > 1) {
-      for (std::size_t d : active) add([&](std::size_t e) { return e == d ? 1.3 : 1.0; });
+      for (double tilt : {1.3, 2.5}) {
+        for (std::size_t d : active) add([&](std::size_t e) { return e == d ? tilt : 1.0; });
+      }
     }
     // Where levels are independent, a pass follows each of these along its ray by itself.
     followed_ = multipliers_.size();
     for (double factor : {0.85, 1.18}) add([&](std::size_t) { return factor; });
     if (!graph_.separable()) followed_ = multipliers_.size();
+  }
+
+  /// Where only one limit has a price, the problem with that limit alone is often the whole
+  /// problem, and much smaller: labels are dominated sooner. Its optimum is a bound, and a
+  /// candidate.
+  void SolveWithTheBindingLimitAlone(const std::vector<double>& best) {
+    if (graph_.dims < 2 || settings_.first_feasible) return;
+    std::vector<std::size_t> binding;
+    for (std::size_t d = 0; d < best.size(); ++d) {
+      if (best[d] > 0.0) binding.push_back(d);
+    }
+    if (binding.size() != 1 || Done()) return;
+    const std::size_t d = binding.front();
+    LayeredGraph relaxed;
+    relaxed.dims = 1;
+    for (const LayeredLevel& level : graph_.levels) {
+      LayeredLevel copy;
+      copy.decision = level.decision;
+      copy.state_count = level.state_count;
+      copy.arcs = level.arcs;
+      for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+        copy.cost.push_back(level.cost[a * graph_.dims + d]);
+      }
+      relaxed.levels.push_back(std::move(copy));
+    }
+    LabelSearchSettings settings = settings_;
+    settings.cutoff = state_.best_loss;
+    settings.max_labels = std::min<std::int64_t>(settings.max_labels, 4096);
+    settings.report = nullptr;
+    const LabelSearchResult inner = LabelSearch(relaxed, {capacity_[d]}, settings);
+    result_.counters.labels += inner.counters.labels;
+    result_.counters.dual_iterations += inner.counters.dual_iterations;
+    if (inner.found) AdoptPath(inner.by_level);
+    // Nothing below the cutoff: the incumbent, or nothing at all, is best.
+    const double bound = std::min(inner.lower_bound,
+                                  static_cast<double>(inner.found ? inner.loss : settings.cutoff));
+    result_.lower_bound = std::max(result_.lower_bound, bound);
   }
 
   /// Separable problems: the level whose second choice costs least comes first, so that after a few
@@ -383,7 +423,8 @@ class Search {
     if (settings_.should_stop() || (settings_.first_feasible && state_.found)) return true;
     if (!state_.found) return false;
     const double best = static_cast<double>(state_.best_loss);
-    if (result_.lower_bound > best - 1.0) {
+    // Losses can exceed 2^53, where best - 1.0 is best.
+    if (result_.lower_bound >= best || result_.lower_bound > best - 1.0) {
       result_.proved = true;
       return true;
     }

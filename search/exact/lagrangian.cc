@@ -328,8 +328,7 @@ DualResult MaximizeDual(const Lagrangian& lagrangian, int max_iterations) {
     evaluate(target);
     if (result.value <= before_value && master.value() >= before_upper) break;
   }
-  result.proves_infeasible =
-      result.value - lagrangian.Margin(1.0, result.multipliers) > 1.0 + 1e-9;
+  result.proves_infeasible = result.value - lagrangian.Margin(1.0, result.multipliers) > 1.0 + 1e-9;
   return result;
 }
 

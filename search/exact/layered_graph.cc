@@ -231,8 +231,7 @@ class GraphBuilder {
         if (pair.first != decision && pair.second != decision) continue;
         const std::size_t columns = problem_.decisions[pair.second].count;
         for (std::size_t e = 0; e < pair.loss.size(); ++e) {
-          std::vector<std::int64_t>& row =
-              rows[pair.first == decision ? e / columns : e % columns];
+          std::vector<std::int64_t>& row = rows[pair.first == decision ? e / columns : e % columns];
           if (!pair.forbidden.empty() && pair.forbidden[e]) {
             row.push_back(-1);
             for (std::size_t d = 0; d < dims && !pair.cost.empty(); ++d) row.push_back(0);
@@ -299,9 +298,9 @@ class GraphBuilder {
         const auto [it, inserted] =
             state_of.try_emplace(next, static_cast<std::uint32_t>(next_states.size()));
         if (inserted) next_states.push_back(next);
-        drafts.push_back({{static_cast<std::uint32_t>(s), it->second,
-                           static_cast<std::uint32_t>(c), loss},
-                          drafts.size()});
+        drafts.push_back(
+            {{static_cast<std::uint32_t>(s), it->second, static_cast<std::uint32_t>(c), loss},
+             drafts.size()});
         costs.insert(costs.end(), cost.begin(), cost.end());
         arc_peaks.insert(arc_peaks.end(), peak.begin(), peak.end());
       }
@@ -329,9 +328,8 @@ class GraphBuilder {
                 std::vector<std::int64_t>* cost) const {
     for (std::size_t index : pairs_at_[k]) {
       const ReducedPair& pair = problem_.pairs[index];
-      const std::size_t entry =
-          choice_of(pair.first, own) * problem_.decisions[pair.second].count +
-          choice_of(pair.second, own);
+      const std::size_t entry = choice_of(pair.first, own) * problem_.decisions[pair.second].count +
+                                choice_of(pair.second, own);
       if (!pair.forbidden.empty() && pair.forbidden[entry]) return false;
       *loss += pair.loss[entry];
       for (std::size_t d = 0; d < cost->size() && !pair.cost.empty(); ++d) {

@@ -19,7 +19,8 @@ struct ShortDecimal {
 ShortDecimal Shortest(double value) {
   if (value == 0.0) return {};
   char text[40];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+  const auto end =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
   ShortDecimal result;
   const char* p = text;
   const bool negative = *p == '-';
@@ -77,7 +78,8 @@ std::int64_t Scaled(std::int64_t mantissa, int shift) {
   const std::int64_t divisor = kPowers[-shift];
   std::int64_t quotient = mantissa / divisor;
   const std::int64_t twice = 2 * std::abs(mantissa % divisor);
-  if (twice > divisor || (twice == divisor && (quotient & 1) != 0)) quotient += mantissa < 0 ? -1 : 1;
+  if (twice > divisor || (twice == divisor && (quotient & 1) != 0))
+    quotient += mantissa < 0 ? -1 : 1;
   return quotient;
 }
 
@@ -99,7 +101,8 @@ LossGrid LossGrid::ForSumsOf(const std::vector<const std::vector<double>*>& rows
   }
   LossGrid grid;
   int affordable = 400;
-  if (total > 0.0) affordable = static_cast<int>(std::floor(std::log10(kLargestSum) - std::log10(total)));
+  if (total > 0.0)
+    affordable = static_cast<int>(std::floor(std::log10(kLargestSum) - std::log10(total)));
   grid.decimals_ = std::min(finest, affordable);
   grid.exact_ = finest <= affordable;
   return grid;

@@ -3,12 +3,11 @@
 // marginalisation holds by construction.
 #include "search/exact/pair_relaxation.h"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
-
-#include <Eigen/Dense>
 
 namespace bitsearch {
 namespace {
@@ -56,7 +55,8 @@ PairwiseBound PlainBound(const ReducedProblem& problem) {
   for (const ReducedDecision& decision : problem.decisions) {
     bound.count.push_back(decision.count);
     std::vector<double> row;
-    for (std::int64_t value : decision.loss) row.push_back(static_cast<double>(value) / bound.scale);
+    for (std::int64_t value : decision.loss)
+      row.push_back(static_cast<double>(value) / bound.scale);
     bound.unary.push_back(std::move(row));
   }
   bound.pair.resize(bound.decisions * bound.decisions);
@@ -69,7 +69,8 @@ PairwiseBound PlainBound(const ReducedProblem& problem) {
       if (!forbidden) size = std::max(size, std::abs(matrix.back()));
     }
   }
-  bound.margin = 1e-14 * size * static_cast<double>(problem.pairs.size() + problem.decisions.size());
+  bound.margin =
+      1e-14 * size * static_cast<double>(problem.pairs.size() + problem.decisions.size());
   return bound;
 }
 
@@ -80,15 +81,15 @@ struct PairRelaxation::State {
   std::size_t layers = 0;
   std::vector<Index> offset;  ///< Of each decision's first choice; row 0 is the constant.
   Index size = 0;
-  Matrix cost;                ///< C: the objective.
-  Matrix face;                ///< V, orthonormal columns.
+  Matrix cost;  ///< C: the objective.
+  Matrix face;  ///< V, orthonormal columns.
   Matrix y;
-  Matrix r_full;              ///< V R Vᵀ
+  Matrix r_full;  ///< V R Vᵀ
   Matrix z;
   double beta = 1.0;
   /// Limits: scaled cost per choice and right-hand side, for each dimension without pair costs.
   struct Limit {
-    Vector cost;  ///< [row of Y]; entry 0 is −capacity.
+    Vector cost;        ///< [row of Y]; entry 0 is −capacity.
     Vector multiplier;  ///< ≥ 0 per row ic ≥ 1.
   };
   std::vector<Limit> limits;
@@ -156,8 +157,7 @@ void PairRelaxation::State::Build() {
   y = x * x.transpose();
   for (std::size_t i = 0; i < layers; ++i) {
     const auto count = static_cast<Index>(problem.decisions[i].count);
-    y.block(offset[i], offset[i], count, count) =
-        Matrix(x.segment(offset[i], count).asDiagonal());
+    y.block(offset[i], offset[i], count, count) = Matrix(x.segment(offset[i], count).asDiagonal());
   }
   r_full = y;
   z = Matrix::Zero(size, size);
@@ -356,10 +356,9 @@ void PairRelaxation::State::EvaluateBound() {
       const std::vector<std::uint8_t>& out = forbidden[i * layers + j];
       double least_pair = kInfinity;
       for (std::size_t e = 0; e < matrix.size(); ++e) {
-        matrix[e] = !out.empty() && out[e]
-                        ? kInfinity
-                        : 2.0 * m(offset[i] + static_cast<Index>(e / columns),
-                                  offset[j] + static_cast<Index>(e % columns));
+        matrix[e] = !out.empty() && out[e] ? kInfinity
+                                           : 2.0 * m(offset[i] + static_cast<Index>(e / columns),
+                                                     offset[j] + static_cast<Index>(e % columns));
         least_pair = std::min(least_pair, matrix[e]);
       }
       value += least_pair;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <queue>
 
+#include "search/evolution/annealing.h"
 #include "search/evolution/configuration_state.h"
 #include "search/exact/pair_relaxation.h"
 
@@ -47,6 +48,7 @@ class Search {
     open.push_back({-kInfinity, 0, std::vector<std::uint8_t>(total_, 1)});
     // A small tree needs no better bound than the losses themselves.
     if (Branch(&open, 3000)) return Finish(open);
+    AnnealedStarts();
     PairRelaxation relaxation(problem_);
     Relax(&relaxation);
     std::vector<Node> root;
@@ -157,6 +159,24 @@ class Search {
       state.Assign(choice);
       Descend(&state);
     }
+  }
+
+  /// What restarts of descents miss where many terms nearly cancel.
+  void AnnealedStarts() {
+    constexpr int kStarts = 8;
+    constexpr std::int64_t kSteps = 400'000;
+    for (int n = 0; n < kStarts && !settings_.should_stop(); ++n) {
+      RandomStream random(settings_.seed, "search/pairs/annealing", static_cast<std::uint64_t>(n));
+      ConfigurationState state(problem_);
+      if (found_) state.Assign(best_choice_);
+      Anneal(
+          kSteps, random, settings_.should_stop,
+          [this](const ConfigurationState& met) { Offer(met); }, &state);
+      if (!found_) continue;
+      state.Assign(best_choice_);
+      Descend(&state);
+    }
+    Report("annealing");
   }
 
   /// Configurations drawn from the relaxation's marginals.
@@ -454,7 +474,7 @@ class Search {
       }
     } else {
       result_.lower_bound = std::max(0.0, root_bound_ * bound_.scale);
-      if (found_ && result_.lower_bound > best - 1.0) {
+      if (found_ && (result_.lower_bound >= best || result_.lower_bound > best - 1.0)) {
         result_.proved = true;
         result_.lower_bound = best;
       }

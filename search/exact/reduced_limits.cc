@@ -30,7 +30,7 @@ double GridError(const AssignmentProblem& problem, const ReducedProblem& reduced
          static_cast<double>(problem.layer_count() + problem.pairs.size());
 }
 
-bool RefineGrid(const AssignmentProblem& problem, const Solution& solution,
+bool RefineGrid(const AssignmentProblem& problem, const Solution& solution, double allowed_gap,
                 PresolveOptions* presolve) {
   std::vector<std::vector<std::uint8_t>> allowed = presolve->allowed;
   if (allowed.empty()) {
@@ -61,7 +61,10 @@ bool RefineGrid(const AssignmentProblem& problem, const Solution& solution,
   const double room = solution.objective - floor;
   // Losses lie on a grid of about 1e-18 of `largest`; is that fine for the objective?
   const double terms = static_cast<double>(problem.layer_count() + problem.pairs.size());
-  if (largest * 1e-17 * terms <= 1e-12 * std::max(std::abs(solution.objective), room)) return false;
+  const double wanted = std::max({1e-12, 1e-3 * allowed_gap, 1e-3 * solution.gap()});
+  if (largest * 1e-17 * terms <= wanted * std::max(std::abs(solution.objective), room)) {
+    return false;
+  }
   bool removed = false;
   for (std::size_t l = 0; l < problem.loss.size(); ++l) {
     for (std::size_t c = 0; c < problem.loss[l].size(); ++c) {

@@ -20,8 +20,8 @@ double GridError(const AssignmentProblem& problem, const ReducedProblem& reduced
 
 /// If the grid was too coarse for `solution`'s objective (one loss far above all others), forbids in
 /// `presolve` the choices whose loss alone exceeds it, so that the next grid is finer. False if the
-/// grid was fine enough or nothing can be forbidden.
-bool RefineGrid(const AssignmentProblem& problem, const Solution& solution,
+/// grid was fine enough (beside the gap that is allowed), or nothing can be forbidden.
+bool RefineGrid(const AssignmentProblem& problem, const Solution& solution, double allowed_gap,
                 PresolveOptions* presolve);
 
 }  // namespace bitsearch

@@ -210,7 +210,7 @@ class ShortestPathSolver : public Solver {
     Solution solution;
     for (int round = 0; round < 4; ++round) {
       solution = SolveOnce(problem, presolve, context, should_stop, &log);
-      if (!solution.has_choice() || !RefineGrid(problem, solution, &presolve)) break;
+      if (!solution.has_choice() || !RefineGrid(problem, solution, 0.0, &presolve)) break;
     }
     log.Line(NameOf(solution.status), solution.objective, solution.lower_bound,
              solution.counters.labels);

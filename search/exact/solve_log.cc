@@ -1,11 +1,11 @@
 // Formats the fixed columns.
 #include "search/exact/solve_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string>
-
-#include <fmt/format.h>
 
 namespace bitsearch {
 
