@@ -136,6 +136,28 @@ void WriteFrontierJson(const NamedProblem& named, const Frontier& frontier,
   out << "\n  ]\n}\n";
 }
 
+std::vector<std::string> ExplanationLines(const NamedProblem& named, const Solution& solution) {
+  std::vector<std::string> lines;
+  if (!solution.explanation) return lines;
+  for (const ShadowPrice& price : solution.explanation->shadow_prices) {
+    lines.push_back(fmt::format("shadow price of {}: one unit more saves {:.4g}",
+                                LimitName(named, price.resource), PerFileUnit(named, price)));
+  }
+  std::vector<RunnerUp> runners = solution.explanation->runner_ups;
+  std::stable_sort(runners.begin(), runners.end(), [](const RunnerUp& a, const RunnerUp& b) {
+    return a.loss_increase < b.loss_increase;
+  });
+  constexpr std::size_t kMostRunners = 5;
+  if (runners.size() > kMostRunners) runners.resize(kMostRunners);
+  for (const RunnerUp& runner : runners) {
+    lines.push_back(fmt::format("runner-up at {}: {} costs {}{:.4g}",
+                                named.layers[runner.layer.value],
+                                named.choices[runner.layer.value][runner.choice.value].ToString(),
+                                runner.exact ? "" : "at least ", runner.loss_increase));
+  }
+  return lines;
+}
+
 void WriteSolutionText(const NamedProblem& named, const Solution& solution, std::ostream& out) {
   fmt::print(out, "status      {}\n", NameOf(solution.status));
   if (!solution.message.empty()) fmt::print(out, "            {}\n", solution.message);

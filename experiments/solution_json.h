@@ -3,6 +3,8 @@
 // people. Resources are exact decimals in the unit of the files. No times: results are compared.
 
 #include <iosfwd>
+#include <string>
+#include <vector>
 
 #include "experiments/problem_files.h"
 #include "search/frontier.h"
@@ -24,6 +26,9 @@ struct FrontierOutput {
 /// Writes a frontier point by point, so that large ones need no second copy in memory.
 void WriteFrontierJson(const NamedProblem& named, const Frontier& frontier,
                        const FrontierOutput& output, std::ostream& out);
+
+/// Shadow prices and the cheapest runner-ups as lines for the log; none without an explanation.
+std::vector<std::string> ExplanationLines(const NamedProblem& named, const Solution& solution);
 
 /// Tables for a terminal.
 void WriteSolutionText(const NamedProblem& named, const Solution& solution, std::ostream& out);

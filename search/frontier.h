@@ -33,6 +33,8 @@ struct FrontierOptions {
   /// Partial points at one layer from which on ε is used; with more than four times as many the
   /// guarantee is widened (and the wider one reported) rather than memory exhausted.
   std::int64_t max_points = 1'000'000;
+  /// Past half of it fewer points are kept and the guarantee widens (not where epsilon is 0); only
+  /// then is a result not reproducible.
   double time_limit_s = 1e300;
 
   bool IsValid(std::string* error) const;

@@ -83,6 +83,7 @@ ExitCode PrintSolution(const NamedProblem& named, const SolveRequest& request,
     const std::string why = named.WhyNothingIsLeft();
     if (!why.empty()) solution.message = why;
   }
+  for (const std::string& line : ExplanationLines(named, solution)) context.run.progress->Log(line);
   (request.json ? WriteSolutionJson : WriteSolutionText)(named, solution, context.out);
   return CodeOf(solution.status, context.run, solution.has_choice(), solution.message);
 }
@@ -136,11 +137,14 @@ void AddSolveCommand(CLI::App& app, CommandContext& context) {
   auto request = std::make_shared<SolveRequest>();
   CLI::App* solve = app.add_subcommand(
       "solve", "Choose bits from CSV tables: the optimum under limits, or the whole frontier");
-  solve->add_option("--sensitivity", request->sensitivity,
-                    "CSV: layer,weight_bits,activation_bits,loss_increase[,standard_error]")
+  solve
+      ->add_option("--sensitivity", request->sensitivity,
+                   "CSV: layer,weight_bits,activation_bits,loss_increase[,standard_error]")
       ->required();
-  solve->add_option("--latency", request->latency, "CSV: layer,weight_bits,activation_bits,latency_us");
-  solve->add_option("--cost", request->cost, "CSV: layer, bits and one column per further resource");
+  solve->add_option("--latency", request->latency,
+                    "CSV: layer,weight_bits,activation_bits,latency_us");
+  solve->add_option("--cost", request->cost,
+                    "CSV: layer, bits and one column per further resource");
   solve->add_option("--ties", request->ties, "CSV: group,layer[,what] (both, weight, activation)");
   solve->add_option("--transitions", request->transitions,
                     "CSV: producer,consumer,from_bits,to_bits and costs of requantization");
@@ -154,20 +158,26 @@ void AddSolveCommand(CLI::App& app, CommandContext& context) {
       ->take_all();
   solve->add_option("--frontier", request->frontier,
                     "Print the frontier over these resources (NAME[,NAME]) instead of one answer");
-  solve->add_option("--max-points", request->max_points, "Thin a printed frontier to so many points")
+  solve
+      ->add_option("--max-points", request->max_points, "Thin a printed frontier to so many points")
       ->check(IntegerText(1, 1'000'000'000));
   solve->add_flag("--all-points", request->all_points,
                   "Print points too that differ by less than one standard error");
-  solve->add_option("--epsilon", request->epsilon,
-                    "Guarantee of a frontier that is too large to be exact (share of the losses' range)")
+  solve
+      ->add_option(
+          "--epsilon", request->epsilon,
+          "Guarantee of a frontier that is too large to be exact (share of the losses' range)")
       ->check(NumberText(0.0, 1.0));
   std::string solvers;
   for (const std::string& name : SolverNames()) solvers += (solvers.empty() ? "" : ", ") + name;
   solve->add_option("--solver", request->solver, "One of: " + solvers);
-  solve->add_option("--time-limit", request->time_limit_s,
-                    "Seconds; then the best so far is printed with its gap (default 60)")
+  solve
+      ->add_option("--time-limit", request->time_limit_s,
+                   "Seconds; then the best so far is printed with its gap (default 60)")
       ->check(NumberText(0.0));
-  solve->add_option("--gap", request->gap, "Stop at this relative gap (default 0: prove the optimum)")
+  solve
+      ->add_option("--gap", request->gap,
+                   "Stop at this relative gap (default 0: prove the optimum)")
       ->check(NumberText(0.0));
   solve->add_option("--seed", request->seed, "Seed of the heuristic solvers (default 0)")
       ->check(IntegerText(0, 1'000'000'000));

@@ -120,6 +120,10 @@ class FrontierBuilder {
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
       return context_.stop.StopRequested() || passed.count() > options_.time_limit_s;
     };
+    settings_.time_used = [this, start] {
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+      return passed.count() / std::max(1e-9, options_.time_limit_s);
+    };
   }
 
   bool Traded(ResourceIndex resource) const {

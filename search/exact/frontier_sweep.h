@@ -21,12 +21,16 @@ namespace bitsearch {
 /// What a sweep needs to know beside the graph.
 struct FrontierSweepSettings {
   std::vector<std::int64_t> capacity;  ///< Per dimension of the graph.
-  std::vector<std::size_t> traded_peaks;  ///< Peaks of the graph that are costs too, after the dims.
-  std::vector<std::int64_t> peak_floor;   ///< Of each traded peak: what cuts without decisions hold.
+  std::vector<std::size_t>
+      traded_peaks;                      ///< Peaks of the graph that are costs too, after the dims.
+  std::vector<std::int64_t> peak_floor;  ///< Of each traded peak: what cuts without decisions hold.
   /// Total error in loss (grid units) that thinning may add up to.
   std::int64_t error_budget = 0;
   std::int64_t max_points = 1'000'000;
   std::function<bool()> should_stop = [] { return false; };
+  /// Share of the time limit that is used up. Past a half, fewer points are kept, so that the sweep
+  /// ends with a wider error rather than with nothing.
+  std::function<double()> time_used = [] { return 0.0; };
 };
 
 template <int D>
@@ -191,9 +195,8 @@ class FrontierSweep {
         }
         if (!fits) continue;
         for (std::size_t p = 0; p < settings_.traded_peaks.size(); ++p) {
-          label.cost[sums + p] =
-              std::max(label.cost[sums + p],
-                       level.peak[a * graph_.peaks + settings_.traded_peaks[p]]);
+          label.cost[sums + p] = std::max(label.cost[sums + p],
+                                          level.peak[a * graph_.peaks + settings_.traded_peaks[p]]);
         }
         label.loss += arc.loss;
         label.word += tag;
@@ -248,8 +251,11 @@ class FrontierSweep {
   }
 
   void Thin(std::size_t k, std::size_t total, std::vector<Run1>* lists) {
-    const auto limit = static_cast<std::size_t>(settings_.max_points);
-    if (total <= limit || settings_.error_budget == 0) return;
+    if (settings_.error_budget == 0) return;
+    auto limit = static_cast<std::size_t>(settings_.max_points);
+    const double time_used = settings_.time_used();
+    if (time_used > 0.5) limit = limit / (time_used > 0.75 ? 64 : 8) + 1;
+    if (total <= limit) return;
     const auto levels_left = static_cast<std::int64_t>(graph_.levels.size() - k);
     std::int64_t error =
         std::max<std::int64_t>(1, (settings_.error_budget - error_used_) / levels_left);

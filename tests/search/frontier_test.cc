@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+#include "search/exact/frontier_sweep.h"
+#include "search/exact/reduced_limits.h"
 #include "space/support/error.h"
 #include "tests/search/problem_makers.h"
 
@@ -113,6 +115,30 @@ TEST(Frontier, EpsilonGuaranteeHoldsForEveryTruePoint) {
       }
       ASSERT_TRUE(covered) << n;
     }
+  }
+}
+
+TEST(Frontier, KeepsFewerPointsWhenTimeRunsShort) {
+  RandomStream random(9, "hurried");
+  AssignmentProblem problem =
+      RandomProblem({.layers_from = 12, .layers_to = 12, .choices_from = 4, .limits = 2}, random);
+  for (Resource& resource : problem.resources) resource.limit.reset();
+  const ReducedProblem reduced =
+      Presolve(problem, {.traded = Indices({0, 1}), .allowed = {}, .keep_dominated = false});
+  LayeredGraph graph;
+  ASSERT_TRUE(BuildLayeredGraph(reduced, LevelOrder::kAscendingCost, 100'000, &graph));
+  FrontierSweepSettings settings;
+  settings.capacity = CapacitiesOf(reduced);
+  settings.error_budget = 1;
+  settings.max_points = 100;
+  std::size_t before = 0;
+  for (double time_used : {0.1, 0.6, 0.9}) {
+    settings.time_used = [time_used] { return time_used; };
+    FrontierSweep<2> sweep(graph, settings);
+    ASSERT_TRUE(sweep.Run());
+    EXPECT_GT(sweep.size(), 0u);
+    EXPECT_TRUE(before == 0 || sweep.size() < before) << sweep.size() << " after " << before;
+    before = sweep.size();
   }
 }
 

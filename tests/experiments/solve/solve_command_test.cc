@@ -77,6 +77,12 @@ TEST_F(SolveCommand, ReportsEverythingAboutAnOptimum) {
   EXPECT_TRUE(solution["runner_ups"][0]["exact"]);
 }
 
+TEST_F(SolveCommand, LogsPricesAndRunnerUps) {
+  const SolveOutcome outcome = Run({"--limit", "latency_us=6.5", "--json"});
+  EXPECT_THAT(outcome.log, testing::Contains(HasSubstr("shadow price of latency_us")));
+  EXPECT_THAT(outcome.log, testing::Contains(HasSubstr("runner-up at conv1: W8A8 costs 1")));
+}
+
 TEST_F(SolveCommand, LimitsAreInclusiveAndExact) {
   EXPECT_EQ(BitsOf(Json({"--limit", "latency_us=6.5"})), "488");
   EXPECT_EQ(BitsOf(Json({"--limit", "latency_us=6.4999999"})), "448");
