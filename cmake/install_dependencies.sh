@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building, testing and running need, from Debian 12. Does nothing where all is there.
-# Called by ./quickstart and ./check.
+# Called by ./quickstart, and by ./check with --tests: what only tests use (a browser, curl, NumPy).
 set -euo pipefail
 
 packages=(
@@ -13,6 +13,8 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist
 )
+
+[ "${1:-}" = --tests ] && packages+=(chromium curl python3 python3-numpy)
 
 missing=()
 for package in "${packages[@]}"; do
