@@ -20,6 +20,16 @@ function(bitsearch_torch_library name)
   target_precompile_headers(${name} REUSE_FROM bitsearch_torch_pch)
 endfunction()
 
+# bitsearch_use_torch_headers(executable)
+# Lets an executable's own sources include LibTorch through the one precompiled header. That one is
+# compiled with -fPIC; CMake would give an executable -fPIE, and GCC then ignores the header.
+function(bitsearch_use_torch_headers name)
+  target_link_libraries(${name} PRIVATE bitsearch_torch_headers)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
+  target_precompile_headers(${name} REUSE_FROM bitsearch_torch_pch)
+endfunction()
+
 # bitsearch_test(name SOURCES a.cc ... [DEPS ...] [LABEL unit|torch|slow] [TORCH])
 # TORCH: the test's own sources include LibTorch. A torch binary is registered as one CTest test
 # because each start costs 0.8 s; a torch-free one is registered case by case.
@@ -38,8 +48,7 @@ function(bitsearch_test name)
     BITSEARCH_SHARED_DATA="${BITSEARCH_SHARED_DATA}" BITSEARCH_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     BITSEARCH_BINARY_DIR="${CMAKE_BINARY_DIR}")
   if(ARG_TORCH)
-    target_link_libraries(${name} PRIVATE bitsearch_torch_headers)
-    target_precompile_headers(${name} REUSE_FROM bitsearch_torch_pch)
+    bitsearch_use_torch_headers(${name})
   endif()
   if(ARG_LABEL STREQUAL "unit")
     include(GoogleTest)
