@@ -1,7 +1,7 @@
 #pragma once
 // An experiment: what a YAML file asks for, as plain structs with every default filled in.
 // Reading is strict (experiment_reader.cc); writing gives the resolved configuration of a run.
-// docs/ARCHITECTURE.md lists the keys. Must not depend on LibTorch, nor on how a run is done.
+// docs/experiment.md lists the keys. Must not depend on LibTorch, nor on how a run is done.
 
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +16,7 @@
 #include "space/choices/quantization_spec.h"
 #include "space/hardware/latency_table.h"
 #include "space/network/dataset.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 
@@ -140,6 +141,12 @@ struct Experiment {
   SearchSection search;
   BaselineSection baselines;
   std::optional<TrainSection> train;
+  /// Where keys stand whose values are checked later than the file is read: "device",
+  /// "data.search", "space.pins.GLOB", "budgets.NAME", "sensitivity.file".
+  std::map<std::string, SourceLocation> places;
+
+  /// The place of a key, or of the file.
+  SourceLocation PlaceOf(const std::string& key) const;
 };
 
 /// The names that the keys of the same name take.

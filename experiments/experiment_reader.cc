@@ -18,7 +18,10 @@ namespace fs = std::filesystem;
 class Reader {
  public:
   Reader(const YamlFile& file, ExperimentUse use)
-      : use_(use), folder_(fs::absolute(fs::path(file.name())).parent_path()), root_(file.root()) {
+      : use_(use),
+        file_name_(file.name()),
+        folder_(fs::absolute(fs::path(file.name())).parent_path()),
+        root_(file.root()) {
     experiment_.name = fs::path(file.name()).stem().string();
   }
 
@@ -27,7 +30,8 @@ class Reader {
     experiment_.seed = static_cast<std::uint64_t>(root_["seed"].Integer(0, {0}));
     constexpr std::int64_t kMostThreads = 4096;
     experiment_.threads = root_["threads"].Integer(0, {0, kMostThreads});
-    experiment_.device = root_["device"].String("cpu");
+    experiment_.places[""] = {file_name_, 0, 0};
+    ReadDevice(root_["device"]);
     ReadModel(root_["model"]);
     ReadData(root_["data"]);
     ReadPlacement(root_["space"]["placement"]);
@@ -69,6 +73,16 @@ class Reader {
     return Resolve(node, text);
   }
 
+  void ReadDevice(const YamlNode& node) {
+    experiment_.device = node.String("cpu");
+    static const std::regex kDevice("cpu|cuda(:[0-9]+)?");
+    if (!std::regex_match(experiment_.device, kDevice)) {
+      node.Fail(Error(ErrorId::kYamlChoice,
+                      fmt::format("got \"{}\", allowed cpu, cuda, cuda:N", experiment_.device))
+                    .Hint("write device: cpu"));
+    }
+  }
+
   void ReadModel(const YamlNode& node) {
     node.Required();
     ModelSection& model = experiment_.model;
@@ -101,12 +115,14 @@ class Reader {
 
   std::vector<float> Channels(const YamlNode& node, std::vector<float> fallback, bool positive) {
     if (!node.present()) return fallback;
+    NumberRange range;
+    if (positive) range = {0.0, range.max, true};
+    const auto number = [&](const YamlNode& item) {
+      return static_cast<float>(item.Number(positive ? 1.0 : 0.0, range));
+    };
+    if (node.is_scalar()) return {number(node)};
     std::vector<float> values;
-    for (const YamlNode& item : node.Items()) {
-      NumberRange range;
-      if (positive) range = {0.0, range.max, true};
-      values.push_back(static_cast<float>(item.Number(positive ? 1.0 : 0.0, range)));
-    }
+    for (const YamlNode& item : node.Items()) values.push_back(number(item));
     if (values.empty() && node.is_list()) {
       node.Fail(Error(ErrorId::kYamlRange, "got an empty list")
                     .Hint("write one value for all channels, or one per channel"));
@@ -118,6 +134,7 @@ class Reader {
   std::optional<DataSpec> Split(const YamlNode& data, const std::string& key) {
     const YamlNode node = data[key];
     if (!node.present()) return std::nullopt;
+    experiment_.places["data." + key] = node.location();
     const bool plain = node.is_scalar();
     const YamlNode own_source = plain ? node : node["source"];
     const YamlNode source = own_source.present() ? own_source : data["source"];
@@ -224,6 +241,14 @@ class Reader {
                               {"runtime", Placement::kRuntime},
                               {"integer", Placement::kInteger}},
                              Placement::kWeightsOnly);
+    const Placement placement = experiment_.quantization.placement;
+    if (placement == Placement::kRuntime || placement == Placement::kInteger) {
+      node.Fail(Error(ErrorId::kYamlChoice,
+                      fmt::format("placement {} cannot be simulated yet, allowed weights_only, "
+                                  "layer_inputs",
+                                  node.String()))
+                    .Hint("layer_inputs is the nearest"));
+    }
   }
 
   void ReadSpace(const YamlNode& node) {
@@ -245,6 +270,7 @@ class Reader {
     }
     space.equal_bits = node["equal_bits"].Boolean(false);
     for (const auto& [glob, value] : node["pins"].Entries()) {
+      experiment_.places["space.pins." + glob] = value.location();
       const Pin pin{glob, Format(value["weight"]), Format(value["activation"])};
       if (value.is_map() && !value["weight"].present() && !value["activation"].present()) {
         value.Fail(Error(ErrorId::kYamlMissingKey, "the pin names neither weight nor activation")
@@ -334,6 +360,7 @@ class Reader {
     section.probes = node["probes"].Integer(section.probes, {1});
     section.score = node["score"].Enum<std::string>({{"half", "half"}, {"hawq", "hawq"}}, "half");
     section.file = Path(node["file"]);
+    experiment_.places["sensitivity.file"] = node["file"].location();
     if (!section.file.empty() && method.present()) {
       node["file"].Fail(Error(ErrorId::kYamlConflict, "got both \"file\" and \"method\"")
                             .Hint("remove one: a file is taken as it is, a method computes"));
@@ -388,6 +415,7 @@ class Reader {
                         fmt::format("another budget has the name \"{}\"", budget.name))
                       .Hint("give each budget its own name"));
       }
+      experiment_.places["budgets." + budget.name] = item.location();
       names.push_back(budget.name);
       budgets().push_back(std::move(budget));
     }
@@ -505,6 +533,7 @@ class Reader {
   std::vector<Budget>& budgets() { return experiment_.budgets; }
 
   ExperimentUse use_;
+  std::string file_name_;
   fs::path folder_;
   YamlNode root_;
   Experiment experiment_;
@@ -518,6 +547,13 @@ Experiment ReadFrom(const YamlFile& file, ExperimentUse use) {
 }
 
 }  // namespace
+
+SourceLocation Experiment::PlaceOf(const std::string& key) const {
+  for (const std::string& wanted : {key, std::string()}) {
+    if (const auto found = places.find(wanted); found != places.end()) return found->second;
+  }
+  return {};
+}
 
 const std::vector<std::string>& SensitivityMethods() {
   // "kl" first: the default. The other names are those of the estimators' one interface.

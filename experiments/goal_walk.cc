@@ -25,7 +25,7 @@ const char* NameOf(LeastCostStatus status) {
     case LeastCostStatus::kOutOfBudget:
       break;
   }
-  return "out_of_budget";
+  return "evaluations_spent";
 }
 
 Json DropJson(const DropEstimate& drop) {
@@ -91,10 +91,10 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
   outcome.config = candidates.config(*result.chosen);
   Json measured = Json::array();
   for (const GoalMeasurement& candidate : result.measured) {
-    Json entry = {
-        {"point", candidate.index},
-        {"cost", named.ValueText(resource, frontier.points()[candidate.index].resources.front())},
-        {"predicted_loss_nats", frontier.points()[candidate.index].objective}};
+    Json entry = {{"point", candidate.index},
+                  {"cost", InUnitOf(network, goal.minimise, named,
+                                    frontier.points()[candidate.index].resources.front())},
+                  {"predicted_loss_nats", frontier.points()[candidate.index].objective}};
     entry.update(DropJson(candidate.drop));
     entry["passed"] = candidate.passed;
     measured.push_back(std::move(entry));

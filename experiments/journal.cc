@@ -26,6 +26,20 @@ struct Journal::Database {
     try {
       return work();
     } catch (const SQLite::Exception& failure) {
+      // SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY: nothing is wrong with what is in the file.
+      constexpr int kReadOnly = 8;
+      constexpr int kInputOutput = 10;
+      constexpr int kFull = 13;
+      constexpr int kPrimary = 0xff;
+      const int code = failure.getErrorCode() & kPrimary;
+      if (code == kFull || code == kInputOutput || code == kReadOnly) {
+        throw Error(ErrorId::kFileWrite,
+                    std::string("cannot write the journal (") + failure.what() + ")")
+            .At({path, 0, 0})
+            .Hint(
+                "free space or mend the folder's permissions, then go on with --resume; what is "
+                "in the journal stays");
+      }
       throw Damaged(path, failure.what());
     }
   }

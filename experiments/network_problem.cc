@@ -202,19 +202,33 @@ std::optional<std::int64_t> NetworkProblem::Cost(const std::string& resource,
   return total_ns;
 }
 
+namespace {
+
+/// By the layer's id, or by its weight's name without ".weight", which is what frameworks call it.
+bool PinMatches(const Pin& pin, const LayerGraph& graph, const Layer& layer) {
+  if (GlobMatches(pin.glob, layer.id)) return true;
+  if (!layer.weight.has_value()) return false;
+  std::string name = graph.tensor(*layer.weight).name;
+  constexpr std::string_view kSuffix = ".weight";
+  if (name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
+  return GlobMatches(pin.glob, name);
+}
+
+}  // namespace
+
 std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
                                                const LayerGraph& graph) {
   const SpaceSection& space = experiment.space;
   std::vector<std::string> names;
   for (const Layer& layer : graph.layers()) names.push_back(layer.id);
   for (const Pin& pin : space.pins) {
-    const bool matches = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return GlobMatches(pin.glob, name);
-    });
+    const bool matches =
+        std::any_of(graph.layers().begin(), graph.layers().end(),
+                    [&](const Layer& layer) { return PinMatches(pin, graph, layer); });
     if (matches) continue;
     const std::string nearest = NearestName(pin.glob, names);
     throw Error(ErrorId::kPinUnmatched, "the pin matches no layer")
-        .At({experiment.model.file.string(), 0, 0})
+        .At(experiment.PlaceOf("space.pins." + pin.glob))
         .Key(fmt::format("space.pins.\"{}\"", pin.glob))
         .Hint(nearest.empty() ? "bitsearch layers lists the names"
                               : fmt::format("did you mean \"{}\"?", nearest));
@@ -225,7 +239,7 @@ std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
     std::vector<NumberFormat> activations = space.activation_bits;
     bool pinned = false;
     for (const Pin& pin : space.pins) {  // a later pin wins
-      if (!GlobMatches(pin.glob, layer.id)) continue;
+      if (!PinMatches(pin, graph, layer)) continue;
       pinned = true;
       if (pin.weight.has_value()) weights = {*pin.weight};
       if (pin.activation.has_value()) activations = {*pin.activation};
@@ -332,7 +346,8 @@ RunContext Quiet(RunContext context) {
   return context;
 }
 
-void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context) {
+void RequireFeasible(const NetworkProblem& network, const NamedProblem& named, const Budget& budget,
+                     const RunContext& context) {
   NamedProblem probe = named;
   for (auto& losses : probe.problem.loss) std::fill(losses.begin(), losses.end(), 0.0);
   const Solution solution =
@@ -342,13 +357,35 @@ void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunC
   std::string what = "no configuration is within the budget";
   for (const LimitConflict& conflict : solution.conflicts) {
     const Resource& resource = probe.problem.resources[conflict.resource.value];
-    what += fmt::format("; {}: the limit is {}, the least possible {}", resource.name,
-                        probe.ValueText(conflict.resource, *resource.limit),
-                        probe.ValueText(conflict.resource, conflict.least_feasible));
+    std::string name = resource.name;
+    std::string limit_text = probe.ValueText(conflict.resource, *resource.limit);
+    std::string least = probe.ValueText(conflict.resource, conflict.least_feasible);
+    // In the name and the unit that the budget uses.
+    for (const BudgetLimit& limit : budget.limits) {
+      const BudgetUnit unit = UnitOf(network, limit.resource);
+      if (unit.resource != resource.name || unit.factor == 1) continue;
+      const auto converted = [&](std::int64_t value) {
+        return fmt::format("{:.6g}", static_cast<double>(value) / static_cast<double>(unit.factor));
+      };
+      name = limit.resource;
+      limit_text = converted(*resource.limit);
+      least = converted(conflict.least_feasible);
+    }
+    what += fmt::format("; {}: the limit is {}, the least possible {}", name, limit_text, least);
   }
   throw Error(ErrorId::kBudgetInfeasible, what)
       .Key(fmt::format("budgets (\"{}\")", budget.name))
-      .Hint("raise the limit, or allow fewer bits in space.weight_bits or space.activation_bits");
+      .Hint(
+          "raise the limit, or allow fewer bits in space.weight_bits, space.activation_bits or "
+          "space.pins");
+}
+
+double InUnitOf(const NetworkProblem& network, const std::string& name, const NamedProblem& named,
+                std::int64_t value) {
+  const BudgetUnit unit = UnitOf(network, name);
+  // ValueText knows the resource's own scale (ns of us).
+  return std::stod(named.ValueText(named.FindResource(unit.resource), value)) /
+         static_cast<double>(unit.factor);
 }
 
 std::string ProblemResource(const std::string& name) {

@@ -58,7 +58,13 @@ RunContext Quiet(RunContext context);
 
 /// Throws Error(kBudgetInfeasible) naming each limit that cannot be kept and the least value that
 /// can, if no configuration is within the budget.
-void RequireFeasible(const NamedProblem& named, const Budget& budget, const RunContext& context);
+void RequireFeasible(const NetworkProblem& network, const NamedProblem& named, const Budget& budget,
+                     const RunContext& context);
+
+/// A value of the problem's resource in the unit of the name that experiments use for it: bits in
+/// bytes, parameter bits in bits per parameter.
+double InUnitOf(const NetworkProblem& network, const std::string& name, const NamedProblem& named,
+                std::int64_t value);
 
 /// The problem's resource behind a name that experiments use: "size_bytes" is kept as size_bits,
 /// "mean_weight_bits" as parameter_bits.

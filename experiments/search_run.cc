@@ -24,6 +24,7 @@
 #include "search/solver.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/hardware/latency_csv.h"
+#include "space/network/data_fit.h"
 #include "space/support/error.h"
 #include "space/support/hash.h"
 
@@ -578,12 +579,28 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
   if (!errors.empty()) throw ErrorList(std::move(errors));
   MakeSolver(experiment.search.solver);  // an unknown name is an error now, not after an hour
   NetworkProblem network = BuildNetworkProblem(experiment);
+  // What would otherwise come up after an hour: too few records, other channels, a file of other
+  // layers.
+  for (const auto& [key, spec] : splits) {
+    if (!spec->has_value()) continue;
+    try {
+      RequireFit(network.graph, Dataset::Load(**spec));
+    } catch (const Error& error) {
+      Error placed = error;
+      if (placed.location().file.empty()) placed.At(experiment.PlaceOf(key));
+      errors.push_back(placed.Key(key));
+    }
+  }
+  if (!experiment.sensitivity.file.empty()) {
+    const std::string file = experiment.sensitivity.file.string();
+    WithLosses(network.named, ReadSensitivityCsv(file), file);
+  }
   for (const Budget& budget : experiment.budgets) {
     try {
-      RequireFeasible(WithBudget(network, network.named, budget), budget, context);
+      RequireFeasible(network, WithBudget(network, network.named, budget), budget, context);
     } catch (const Error& error) {
       if (error.id() != ErrorId::kBudgetInfeasible) throw;
-      errors.push_back(error);
+      errors.push_back(Error(error).At(experiment.PlaceOf("budgets." + budget.name)));
     }
   }
   if (!errors.empty()) throw ErrorList(std::move(errors));

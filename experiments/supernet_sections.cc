@@ -114,8 +114,8 @@ FineTuneOptions ReadFineTuneSection(const YamlNode& node) {
   o.quantizers.calibration_samples =
       node["calibration_samples"].Integer(o.quantizers.calibration_samples, {1});
   o.distillation = node["distillation"].Number(o.distillation, {0.0, 1.0});
-  o.distillation_temperature = node["distillation_temperature"].Number(
-      o.distillation_temperature, {0.0, kInfinity, true});
+  o.distillation_temperature =
+      node["distillation_temperature"].Number(o.distillation_temperature, {0.0, kInfinity, true});
   const YamlNode lowering = node["lowering"];
   for (const YamlNode& stage : lowering.Items()) {
     constexpr std::int64_t kMostBits = 16;

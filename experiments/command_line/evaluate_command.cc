@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -62,9 +63,8 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
   }
   for (std::size_t slot = 0; slot < given.size(); ++slot) {
     if (!given[slot]) {
-      throw Error(ErrorId::kUsage,
-                  "no value for the network's input '" + graph.tensor(graph.inputs()[slot]).name +
-                      "'")
+      throw Error(ErrorId::kUsage, "no value for the network's input '" +
+                                       graph.tensor(graph.inputs()[slot]).name + "'")
           .Key("--input")
           .Hint("give --input NAME=FILE once for each input");
     }
@@ -78,7 +78,8 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
     const double difference =
         std::fabs(static_cast<double>(output.values[i]) - static_cast<double>(expected[i]));
     // A NaN on either side is worse than any number.
-    const double rank = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+    const double rank =
+        std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
     if (rank > largest) {
       largest = rank;
       worst = i;
@@ -101,7 +102,8 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
     context.out << json.dump(1) << '\n';
   } else {
     context.out << fmt::format(
-        "{} elements, largest difference {:.3g} at [{}]: {} where {} is expected (tolerance {:g})\n",
+        "{} elements, largest difference {:.3g} at [{}]: {} where {} is expected (tolerance "
+        "{:g})\n",
         expected.size(), largest, place, output.values[worst], expected[worst], options.tolerance);
   }
   if (agrees) return ExitCode::kDone;
@@ -135,6 +137,19 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
       }
       request.spec.placement = *placement;
     }
+    const bool wants_correction =
+        std::find(document.calibration.begin(), document.calibration.end(), "bias_correction") !=
+        document.calibration.end();
+    if (wants_correction && options.calibration.empty() && !options.no_bias_correction) {
+      throw Error(ErrorId::kUsage,
+                  "the configuration was measured with bias correction, which needs calibration "
+                  "data; without it the network is another one")
+          .At({options.config})
+          .Key("calibration")
+          .Hint(
+              "add --calibration SPEC and --calibration-samples N as the run had them, or "
+              "--no-bias-correction");
+    }
     if (request.spec.placement != Placement::kWeightsOnly && request.stored_grids.empty() &&
         options.calibration.empty()) {
       throw Error(ErrorId::kUsage,
@@ -147,8 +162,7 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   const Dataset data = LoadData(options.data, options.normalisation, options.samples);
   std::optional<Dataset> calibration;
   if (!options.calibration.empty() && !options.config.empty()) {
-    calibration =
-        LoadData(options.calibration, options.normalisation, options.calibration_samples);
+    calibration = LoadData(options.calibration, options.normalisation, options.calibration_samples);
     request.calibration = &*calibration;
     request.stored_grids.clear();
   }
@@ -195,12 +209,11 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--calibration-samples", options->calibration_samples)
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--no-bias-correction", options->no_bias_correction,
-                    "Calibrate ranges only");
-  CLI::Option* input =
-      command->add_option("--input", options->inputs, "[NAME=]FILE: .npy, or raw float32 with --shape");
-  CLI::Option* expect =
-      command->add_option("--expect", options->expect, "Expected first output: .npy or raw float32");
+  command->add_flag("--no-bias-correction", options->no_bias_correction, "Calibrate ranges only");
+  CLI::Option* input = command->add_option("--input", options->inputs,
+                                           "[NAME=]FILE: .npy, or raw float32 with --shape");
+  CLI::Option* expect = command->add_option("--expect", options->expect,
+                                            "Expected first output: .npy or raw float32");
   input->needs(expect)->excludes(data);
   expect->needs(input);
   command->add_option("--shape", options->shape, "Shape of a raw input: 1,3,48,160");

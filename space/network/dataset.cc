@@ -28,6 +28,11 @@ struct RawImages {
 RawImages ReadCifar10(const std::vector<std::filesystem::path>& paths) {
   RawImages raw{3, 32, 32, {}, {}};
   for (const auto& path : paths) {
+    if (std::filesystem::is_character_file(path)) {
+      throw Error(ErrorId::kDataFormat, "is a device, not a file")
+          .At({path.string()})
+          .Hint("name a CIFAR-10 binary batch");
+    }
     const std::vector<std::byte> bytes = ReadBinaryFile(path);
     const auto size = static_cast<std::int64_t>(bytes.size());
     if (size == 0 || size % kCifarRecord != 0) {
@@ -98,9 +103,8 @@ std::vector<std::uint8_t> ReadIdx(const std::filesystem::path& path,
                                 (std::int64_t{word[2]} << 8) | std::int64_t{word[3]};
     extents->push_back(extent);
     if (extent <= 0 || elements > kMaxIdxElements / extent) {
-      throw Error(ErrorId::kDataFormat, "extent " + std::to_string(extent) +
-                                            " of dimension " + std::to_string(d) +
-                                            " is not plausible")
+      throw Error(ErrorId::kDataFormat, "extent " + std::to_string(extent) + " of dimension " +
+                                            std::to_string(d) + " is not plausible")
           .At({path.string()})
           .Hint("the header is damaged");
     }
@@ -250,11 +254,12 @@ void Dataset::CopyAugmented(std::int64_t index, int dx, int dy, bool flip, float
       for (std::int64_t x = 0; x < width_; ++x) {
         const std::int64_t from_x = (flip ? width_ - 1 - x : x) + dx;
         const bool inside = from_y >= 0 && from_y < height_ && from_x >= 0 && from_x < width_;
-        *out++ = inside ? (static_cast<float>(pixels[(c * height_ + from_y) * width_ + from_x]) /
-                               255.0F -
-                           mean) /
-                              std
-                        : black;
+        *out++ =
+            inside
+                ? (static_cast<float>(pixels[(c * height_ + from_y) * width_ + from_x]) / 255.0F -
+                   mean) /
+                      std
+                : black;
       }
     }
   }

@@ -190,7 +190,7 @@ std::shared_ptr<YamlValue> ParseYamlTree(std::string_view text, const std::strin
     if (builder.root() == nullptr) {
       throw Error(ErrorId::kYamlSyntax, "the file is empty")
           .At({name, 1, 1})
-          .Hint("docs/ARCHITECTURE.md names the keys of an experiment");
+          .Hint("docs/experiment.md lists the keys of an experiment");
     }
     std::vector<Error> ignored;
     TreeBuilder second(name, ignored);
@@ -216,7 +216,7 @@ void ApplyYamlOverride(YamlValue& root, const std::string& override_text,
   const std::vector<std::string> segments =
       SplitPath(std::string_view(override_text).substr(0, equals));
   if (equals == std::string::npos || segments.empty()) {
-    throw Error(complaint).Hint("write --set key.path=value, as in --set search.solver=exact");
+    throw Error(complaint).Hint("write --set key.path=value, as in --set search.solver=auto");
   }
   std::shared_ptr<YamlValue> value;
   const std::string right = override_text.substr(equals + 1);
