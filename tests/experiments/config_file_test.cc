@@ -43,7 +43,8 @@ class ConfigFileTest : public testing::Test {
     document.seed = 7;
     int bits = 1;
     for (const Layer& layer : graph.layers()) {
-      ConfigLayer entry{layer.id, layer.op, {NumberFormat::Integer(bits), NumberFormat::Integer(8)}, {}};
+      ConfigLayer entry{
+          layer.id, layer.op, {NumberFormat::Integer(bits), NumberFormat::Integer(8)}, {}};
       entry.quantizers.weight = TensorQuantizer{"per_channel", true, 0, 0, {0.1F, 0.25F}, {0, 0}};
       entry.quantizers.activation = TensorQuantizer{"per_tensor", false, -0.5, 2.0, {0.01F}, {51}};
       document.layers.push_back(entry);
@@ -95,7 +96,8 @@ TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
   EXPECT_EQ(with_layers("3"), ErrorId::kConfigLayers);
   EXPECT_EQ(with_layers("[3]"), ErrorId::kConfigLayers);
   EXPECT_EQ(with_layers(R"([{"name": "a", "activation_bits": 8}])"), ErrorId::kConfigLayers);
-  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": -3, "activation_bits": 8}])"), ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": -3, "activation_bits": 8}])"),
+            ErrorId::kConfigLayers);
   EXPECT_NE(message_.find("layers[0].weight_bits"), std::string::npos) << message_;
   EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": 3, "activation_bits": 8},
                             {"name": "a", "weight_bits": 3, "activation_bits": 8}])"),
@@ -116,7 +118,8 @@ TEST_F(ConfigFileTest, LayersMustBeExactlyThoseOfTheNetwork) {
     ConfigForGraph(document, graph, "c.json");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("did you mean 'conv1'"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("did you mean 'conv1'"), std::string::npos)
+        << error.what();
   }
 }
 

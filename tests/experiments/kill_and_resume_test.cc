@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "space/support/files.h"
 #include "space/support/random.h"
+#include "tests/experiments/run_artifacts.h"
 
 namespace bitsearch {
 namespace {
@@ -84,17 +84,6 @@ class KillAndResumeTest : public ::testing::Test {
     return status;
   }
 
-  /// All that a run leaves, but what says when and how long.
-  std::map<std::string, std::string> Artifacts(const std::string& out) const {
-    std::map<std::string, std::string> artifacts;
-    for (const auto& entry : fs::directory_iterator(folder_ / out)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "timing.json" || name == "lock" || name.starts_with("journal")) continue;
-      artifacts[name] = ReadTextFile(entry.path());
-    }
-    return artifacts;
-  }
-
   fs::path folder_;
 };
 
@@ -120,8 +109,8 @@ TEST_F(KillAndResumeTest, AKilledRunEndsAsAnUndisturbedOne) {
   EXPECT_GE(killed, 3);
   Finish("disturbed");
 
-  const auto undisturbed = Artifacts("undisturbed");
-  const auto disturbed = Artifacts("disturbed");
+  const auto undisturbed = RunArtifacts(folder_ / "undisturbed");
+  const auto disturbed = RunArtifacts(folder_ / "disturbed");
   EXPECT_THAT(undisturbed, ::testing::Contains(::testing::Key("config_1.json")));
   EXPECT_THAT(undisturbed, ::testing::Contains(::testing::Key("results.csv")));
   ASSERT_EQ(undisturbed.size(), disturbed.size());

@@ -17,6 +17,7 @@
 #include "space/support/error.h"
 #include "space/support/files.h"
 #include "space/support/random.h"
+#include "tests/experiments/run_artifacts.h"
 
 namespace bitsearch {
 namespace {
@@ -158,17 +159,6 @@ class SearchRunTest : public ::testing::Test {
         experiment, network, run, [&] { return std::make_shared<FakeBackend>(&fuse_); }, context);
   }
 
-  /// Every artifact by name, but times and the journal.
-  std::map<std::string, std::string> Artifacts(const std::string& out) const {
-    std::map<std::string, std::string> artifacts;
-    for (const auto& entry : fs::directory_iterator(folder_ / out)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "timing.json" || name == "lock" || name.starts_with("journal")) continue;
-      artifacts[name] = ReadTextFile(entry.path());
-    }
-    return artifacts;
-  }
-
   static constexpr const char* kYaml = R"(
 seed: 3
 model: {file: net.onnx}
@@ -193,7 +183,7 @@ baselines:
 
 TEST_F(SearchRunTest, WritesEveryArtifact) {
   Run("run");
-  const auto artifacts = Artifacts("run");
+  const auto artifacts = RunArtifacts(folder_ / "run");
   for (const char* name :
        {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
         "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
@@ -218,12 +208,12 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
 TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {
   Run("a");
   Run("b", {}, 4);
-  EXPECT_EQ(Artifacts("a"), Artifacts("b"));
+  EXPECT_EQ(RunArtifacts(folder_ / "a"), RunArtifacts(folder_ / "b"));
 }
 
 TEST_F(SearchRunTest, AKillAtAnyUnitOfWorkChangesNothing) {
   Run("whole");
-  const auto expected = Artifacts("whole");
+  const auto expected = RunArtifacts(folder_ / "whole");
   for (int kill_at = 0; kill_at < 60; kill_at += 3) {
     const std::string out = "killed_" + std::to_string(kill_at);
     fuse_.left = kill_at;
@@ -237,7 +227,7 @@ TEST_F(SearchRunTest, AKillAtAnyUnitOfWorkChangesNothing) {
     if (killed) {
       Run(out);
     }
-    EXPECT_EQ(Artifacts(out), expected) << "killed at unit " << kill_at;
+    EXPECT_EQ(RunArtifacts(folder_ / out), expected) << "killed at unit " << kill_at;
     fs::remove_all(folder_ / out);
   }
 }

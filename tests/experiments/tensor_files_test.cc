@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 
 std::string Npy(const std::string& type, const std::string& shape, const std::string& data,
                 const std::string& order = "False") {
-  std::string header = "{'descr': '" + type + "', 'fortran_order': " + order + ", 'shape': (" + shape + "), }";
+  std::string header =
+      "{'descr': '" + type + "', 'fortran_order': " + order + ", 'shape': (" + shape + "), }";
   header.resize(std::max<std::size_t>(header.size(), 117), ' ');
   header += '\n';
   std::string bytes = "\x93NUMPY";
