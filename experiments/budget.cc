@@ -35,6 +35,14 @@ std::string BudgetLimit::ToString() const {
   return relative() ? fmt::format("{} x {}", number, baseline) : number;
 }
 
+std::string LimitsText(const Budget& budget) {
+  std::string text;
+  for (const BudgetLimit& limit : budget.limits) {
+    text += fmt::format("{}{} <= {}", text.empty() ? "" : ", ", limit.resource, limit.ToString());
+  }
+  return text;
+}
+
 std::optional<BitChoice> ParseBaseline(std::string_view name) {
   const auto format = [](std::string_view text) -> std::optional<NumberFormat> {
     const auto parsed = NumberFormat::Parse(text);

@@ -38,6 +38,9 @@ struct Budget {
   bool operator==(const Budget&) const = default;
 };
 
+/// "size_bytes <= 0.5 x int8, latency_us <= 900".
+std::string LimitsText(const Budget& budget);
+
 /// The uniform choice behind a baseline's name: "fp32", "int8" (W8A8), "w4a8", "w4afp32"; nothing
 /// for others.
 std::optional<BitChoice> ParseBaseline(std::string_view name);

@@ -397,12 +397,7 @@ class Reader {
           value.Fail(error);
         }
       }
-      std::string name;
-      for (const BudgetLimit& limit : budget.limits) {
-        name +=
-            fmt::format("{}{} <= {}", name.empty() ? "" : ", ", limit.resource, limit.ToString());
-      }
-      budget.name = item["name"].String(name);
+      budget.name = item["name"].String(LimitsText(budget));
       const bool names_a_resource =
           std::any_of(BudgetResources().begin(), BudgetResources().end(),
                       [&](const std::string& resource) { return item[resource].present(); });

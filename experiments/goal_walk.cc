@@ -87,7 +87,6 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
   }
 
   GoalOutcome outcome;
-  outcome.status = result.status;
   outcome.config = candidates.config(*result.chosen);
   Json measured = Json::array();
   for (const GoalMeasurement& candidate : result.measured) {

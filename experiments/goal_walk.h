@@ -13,7 +13,6 @@ namespace bitsearch {
 /// What a walk found.
 struct GoalOutcome {
   BitConfig config;
-  LeastCostStatus status = LeastCostStatus::kOutOfBudget;
   std::string json;  ///< `bitsearch/goal/1`: every measurement, the choice and its confirmation.
 };
 

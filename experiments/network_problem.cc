@@ -365,7 +365,7 @@ void RequireFeasible(const NetworkProblem& network, const NamedProblem& named, c
       const BudgetUnit unit = UnitOf(network, limit.resource);
       if (unit.resource != resource.name || unit.factor == 1) continue;
       const auto converted = [&](std::int64_t value) {
-        return fmt::format("{:.6g}", static_cast<double>(value) / static_cast<double>(unit.factor));
+        return fmt::format("{:.6g}", InUnitOf(network, limit.resource, probe, value));
       };
       name = limit.resource;
       limit_text = converted(*resource.limit);

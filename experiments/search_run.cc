@@ -288,10 +288,7 @@ class SearchStages {
       scope.Write(SolutionName(b), json.str());
       BudgetLines lines;
       lines.budget = budget.name;
-      for (const BudgetLimit& limit : budget.limits) {
-        lines.limits += fmt::format("{}{} <= {}", lines.limits.empty() ? "" : ", ", limit.resource,
-                                    limit.ToString());
-      }
+      lines.limits = LimitsText(budget);
       lines.lower_bound = solution.lower_bound;
       lines.gap = solution.gap();
       lines.lines.push_back({"ours", "", {ToBitConfig(limited, solution.choice)}});
