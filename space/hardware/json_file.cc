@@ -105,9 +105,9 @@ std::string PathText(const std::vector<std::string>& path) {
   return text;
 }
 
-std::string Kind(const nlohmann::json& node) {
+std::string Kind(const nlohmann::ordered_json& node) {
   if (node.is_object() || node.is_array()) return std::string("an ") + node.type_name();
-  std::string text = node.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text = node.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   constexpr std::size_t kMost = 40;
   if (text.size() > kMost) text = text.substr(0, kMost) + "…";
   return text;
@@ -128,29 +128,29 @@ SourceLocation LocationOfOffset(std::string_view text, std::size_t offset, std::
   return where;
 }
 
-JsonValue JsonValue::Parse(std::string text, const std::string& name) {
+JsonValue JsonValue::Parse(std::string text, const std::string& name, JsonFaults faults) {
   auto document = std::make_shared<Document>();
   document->name = name;
+  document->faults = std::move(faults);
   document->text = std::move(text);
   try {
-    document->root = nlohmann::json::parse(document->text);
-  } catch (const nlohmann::json::parse_error& fault) {
+    document->root = nlohmann::ordered_json::parse(document->text);
+  } catch (const nlohmann::ordered_json::parse_error& fault) {
     // nlohmann counts the bytes read, the faulty one included.
     const std::size_t offset = fault.byte > 0 ? fault.byte - 1 : 0;
     const bool at_end = offset >= document->text.size();
-    throw Error(ErrorId::kProfileFormat,
+    throw Error(document->faults.syntax,
                 at_end ? "the JSON text ends too early" : "this is not JSON")
         .At(LocationOfOffset(document->text, offset, name))
-        .Hint(at_end ? "was the file cut short, or the tool stopped while writing?"
-                     : "is it the file that the tool wrote, and the right --tool?");
+        .Hint(at_end ? document->faults.cut_hint : document->faults.hint);
   }
-  const nlohmann::json* root = &document->root;
+  const nlohmann::ordered_json* root = &document->root;
   return JsonValue(std::move(document), root, {});
 }
 
 JsonValue JsonValue::Read(const std::string& path) { return Parse(ReadTextFile(path), path); }
 
-JsonValue JsonValue::Child(const nlohmann::json& node, std::string token) const {
+JsonValue JsonValue::Child(const nlohmann::ordered_json& node, std::string token) const {
   std::vector<std::string> path = path_;
   path.push_back(std::move(token));
   return JsonValue(document_, &node, std::move(path));
@@ -158,10 +158,10 @@ JsonValue JsonValue::Child(const nlohmann::json& node, std::string token) const 
 
 Error JsonValue::Fault(const std::string& message) const {
   const std::size_t offset = Scanner(document_->text).Locate(path_);
-  return Error(ErrorId::kProfileFormat, message)
+  return Error(document_->faults.shape, message)
       .At(LocationOfOffset(document_->text, offset, document_->name))
       .Key(PathText(path_))
-      .Hint("is it the file that the tool wrote, and the right --tool?");
+      .Hint(document_->faults.hint);
 }
 
 std::vector<JsonValue> JsonValue::Elements() const {
@@ -196,6 +196,17 @@ JsonValue JsonValue::At(const std::string& key) const {
 std::string JsonValue::String() const {
   if (!node_->is_string()) throw Fault("got " + Kind(*node_) + " (allowed: a string)");
   return node_->get<std::string>();
+}
+
+double JsonValue::Number() const {
+  const double value = node_->is_number() ? node_->get<double>() : std::nan("");
+  if (!std::isfinite(value)) throw Fault("got " + Kind(*node_) + " (allowed: a finite number)");
+  return value;
+}
+
+bool JsonValue::Bool() const {
+  if (!node_->is_boolean()) throw Fault("got " + Kind(*node_) + " (allowed: true or false)");
+  return node_->get<bool>();
 }
 
 double JsonValue::NonNegative() const {
