@@ -43,17 +43,6 @@ bool IsJoin(const Node& node) {
   return node.op == "Add" || node.op == "Sub" || node.op == "Sum" || node.op == "Concat";
 }
 
-/// The non-constant floating-point inputs of a node.
-std::vector<TensorIndex> DataInputs(const LayerGraph& graph, const Node& node) {
-  std::vector<TensorIndex> inputs;
-  for (const auto& input : node.inputs) {
-    if (!input) continue;
-    const Tensor& tensor = graph.tensor(*input);
-    if (!tensor.constant && tensor.type == DataType::kFloat32) inputs.push_back(*input);
-  }
-  return inputs;
-}
-
 TensorSets SameBits(const LayerGraph& graph, bool joins) {
   TensorSets sets(graph.tensors().size());
   for (const Node& node : graph.nodes()) {
@@ -114,6 +103,16 @@ void MergeOverlapping(std::vector<TieGroup>& groups) {
 }
 
 }  // namespace
+
+std::vector<TensorIndex> DataInputs(const LayerGraph& graph, const Node& node) {
+  std::vector<TensorIndex> inputs;
+  for (const auto& input : node.inputs) {
+    if (!input) continue;
+    const Tensor& tensor = graph.tensor(*input);
+    if (!tensor.constant && tensor.type == DataType::kFloat32) inputs.push_back(*input);
+  }
+  return inputs;
+}
 
 std::vector<TieGroup> InferTies(const LayerGraph& graph, const TieRules& rules) {
   std::map<std::size_t, std::set<LayerIndex>> by_weight;

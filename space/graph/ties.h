@@ -19,6 +19,9 @@ struct TieRules {
   bool joins = false;
 };
 
+/// The non-constant floating-point inputs of a node, in order; a tensor read twice stands twice.
+std::vector<TensorIndex> DataInputs(const LayerGraph& graph, const Node& node);
+
 /// Groups of at least two layers, ordered by their first layer; a layer is in at most one group per
 /// kind. Names are "weight:<tensor>" and "activation:<tensor>" after the first layer's tensor.
 std::vector<TieGroup> InferTies(const LayerGraph& graph, const TieRules& rules);

@@ -86,6 +86,12 @@ void FakeQuantize(std::span<const float> in, std::span<float> out, const AffineG
                      static_cast<float>(grid.qmax - grid.zero_point));
 }
 
+void QuantizeToSteps(std::span<const float> in, std::span<float> out, const AffineGrid& grid) {
+  FakeQuantizeKernel(in.data(), out.data(), in.size(), 1.0F / grid.scale, /*scale=*/1.0F,
+                     static_cast<float>(grid.qmin - grid.zero_point),
+                     static_cast<float>(grid.qmax - grid.zero_point));
+}
+
 void QuantizeToIntegers(std::span<const float> in, std::span<std::int32_t> out,
                         const AffineGrid& grid) {
   const float inverse_scale = 1.0F / grid.scale;

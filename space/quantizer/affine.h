@@ -16,6 +16,8 @@ struct AffineGrid {
   std::int32_t qmin = 0;
   std::int32_t qmax = 255;
 
+  bool operator==(const AffineGrid&) const = default;
+
   float lowest() const { return scale * static_cast<float>(qmin - zero_point); }
   float highest() const { return scale * static_cast<float>(qmax - zero_point); }
 };
@@ -37,6 +39,9 @@ AffineGrid AsymmetricGrid(Range range, int bits);
 /// out[i] = dequantize(quantize(in[i])), one pass, vectorised; `in` and `out` may be the same
 /// memory. NaN becomes the grid's lowest value.
 void FakeQuantize(std::span<const float> in, std::span<float> out, const AffineGrid& grid);
+
+/// out[i] = quantize(in[i]) − zero point, as floats; times the scale it is FakeQuantize's result.
+void QuantizeToSteps(std::span<const float> in, std::span<float> out, const AffineGrid& grid);
 
 /// The integers themselves.
 void QuantizeToIntegers(std::span<const float> in, std::span<std::int32_t> out,
