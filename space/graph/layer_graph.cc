@@ -253,6 +253,10 @@ void LayerGraph::ReplaceOperator(NodeIndex node, std::string op) {
   changed.inputs.resize(1);
 }
 
+void LayerGraph::SetAttributes(NodeIndex node, Attributes attributes) {
+  nodes_.at(node.value).attributes = std::move(attributes);
+}
+
 void LayerGraph::SetNodeInput(NodeIndex node, std::size_t slot, std::optional<TensorIndex> tensor) {
   std::vector<std::optional<TensorIndex>>& inputs = nodes_.at(node.value).inputs;
   if (tensor) CheckTensor(*tensor, nodes_[node.value].id);

@@ -104,6 +104,8 @@ class LayerGraph {
  public:
   std::string name;
   std::int64_t opset = 13;
+  /// Written to the file's metadata_props, beside what `source` has there.
+  std::map<std::string, std::string> metadata;
   /// Null for built-in networks.
   std::shared_ptr<const OnnxSource> source;
 
@@ -128,6 +130,7 @@ class LayerGraph {
   void ReplaceUses(TensorIndex from, TensorIndex to);
   /// Turns a node into another operator of its first input, without attributes (Clip → Relu).
   void ReplaceOperator(NodeIndex node, std::string op);
+  void SetAttributes(NodeIndex node, Attributes attributes);
   /// Rewires one input of a node.
   void SetNodeInput(NodeIndex node, std::size_t slot, std::optional<TensorIndex> tensor);
   /// Exchanges the producers of two computed tensors: the node that wrote `a` now writes `b`, and

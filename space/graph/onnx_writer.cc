@@ -95,6 +95,7 @@ class Exporter {
     WriteInputs(proto);
     WriteOutputs(proto);
     KeepLivingValueInfos(proto);
+    WriteMetadata();
     return std::move(model_);
   }
 
@@ -110,6 +111,18 @@ class Exporter {
     onnx::OperatorSetIdProto* import = model_.add_opset_import();
     import->set_domain("");
     import->set_version(graph_.opset);
+  }
+
+  void WriteMetadata() {
+    auto* entries = model_.mutable_metadata_props();
+    for (int i = entries->size() - 1; i >= 0; --i) {
+      if (graph_.metadata.contains(entries->Get(i).key())) entries->DeleteSubrange(i, 1);
+    }
+    for (const auto& [key, value] : graph_.metadata) {
+      onnx::StringStringEntryProto* entry = model_.add_metadata_props();
+      entry->set_key(key);
+      entry->set_value(value);
+    }
   }
 
   void WriteNodes(onnx::GraphProto* proto) {

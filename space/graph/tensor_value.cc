@@ -155,6 +155,29 @@ int BitsOf(DataType type) {
   return 0;
 }
 
+IntegerLimits LimitsOf(DataType type) {
+  switch (type) {
+    case DataType::kUint2:
+    case DataType::kUint4:
+    case DataType::kUint8:
+    case DataType::kUint16:
+    case DataType::kUint32:
+      return {0, (std::int64_t{1} << BitsOf(type)) - 1};
+    case DataType::kInt2:
+    case DataType::kInt4:
+    case DataType::kInt8:
+    case DataType::kInt16:
+    case DataType::kInt32: {
+      const std::int64_t half = std::int64_t{1} << (BitsOf(type) - 1);
+      return {-half, half - 1};
+    }
+    case DataType::kInt64:
+      return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+    default:
+      throw Error(ErrorId::kInternal, std::string(NameOf(type)) + " is not an integer type");
+  }
+}
+
 std::int64_t ElementCount(const Shape& shape) {
   bool overflow = false;
   std::int64_t count = 1;
@@ -203,6 +226,27 @@ TensorValue TensorValue::FromFloats(Shape shape, std::span<const float> values) 
 TensorValue TensorValue::FromInt64s(Shape shape, std::span<const std::int64_t> values) {
   const auto bytes = std::as_bytes(values);
   return TensorValue(DataType::kInt64, std::move(shape), {bytes.begin(), bytes.end()});
+}
+
+TensorValue TensorValue::FromIntegers(DataType type, Shape shape,
+                                      std::span<const std::int64_t> values) {
+  const IntegerLimits limits = LimitsOf(type);
+  const auto bits = static_cast<std::size_t>(BitsOf(type));
+  std::vector<std::byte> bytes((values.size() * bits + 7) / 8);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < limits.lowest || values[i] > limits.highest) {
+      throw Error(ErrorId::kInternal,
+                  std::to_string(values[i]) + " does not fit " + std::string(NameOf(type)));
+    }
+    const auto raw = static_cast<std::uint64_t>(values[i]);
+    if (bits < 8) {
+      const std::uint64_t kept = raw & ((std::uint64_t{1} << bits) - 1);
+      bytes[i * bits / 8] |= static_cast<std::byte>(kept << (i * bits % 8));
+    } else {
+      std::memcpy(bytes.data() + i * bits / 8, &raw, bits / 8);  // little endian
+    }
+  }
+  return TensorValue(type, std::move(shape), std::move(bytes));
 }
 
 std::span<const float> TensorValue::Floats() const {

@@ -40,6 +40,14 @@ std::string_view NameOf(DataType type);
 /// Bits of one element; 0 for strings and unknown types.
 int BitsOf(DataType type);
 
+/// Least and greatest value of an integer type. Throws Error(kInternal) for other types and for
+/// uint64, whose greatest value is none.
+struct IntegerLimits {
+  std::int64_t lowest = 0;
+  std::int64_t highest = 0;
+};
+IntegerLimits LimitsOf(DataType type);
+
 /// Extents of a tensor. −1 is an extent that is not known (a symbolic batch).
 using Shape = std::vector<std::int64_t>;
 
@@ -61,6 +69,10 @@ class TensorValue {
 
   static TensorValue FromFloats(Shape shape, std::span<const float> values);
   static TensorValue FromInt64s(Shape shape, std::span<const std::int64_t> values);
+
+  /// Integers in the given type, packed where it is narrower than a byte. Throws Error(kInternal)
+  /// for a type that is no integer or a value outside it.
+  static TensorValue FromIntegers(DataType type, Shape shape, std::span<const std::int64_t> values);
 
   DataType type() const { return type_; }
   const Shape& shape() const { return shape_; }

@@ -118,7 +118,7 @@ LatencyTable FromCsv(const CsvTable& csv) {
   LatencyTable table;
   table.source_name = csv.path();
   ApplyComments(csv, &table);
-  for (const CsvRow& row : csv.rows()) {
+  csv.ForEachRow([&](const CsvRow& row) {
     const std::string& key = csv.Text(row, layer);
     if (key.empty()) {
       throw Error(ErrorId::kLatencyValue, "the name is empty")
@@ -133,7 +133,7 @@ LatencyTable FromCsv(const CsvTable& csv) {
       if (error.location().file.empty()) error.At(csv.LocationOf(row, weight));
       throw;
     }
-  }
+  });
   return table;
 }
 
@@ -145,7 +145,7 @@ void TransitionsFromCsv(const CsvTable& csv, LatencyTable* table) {
   const std::optional<std::size_t> latency = csv.FindColumn("latency_us");
   if (!latency) return;
   const TimeColumns time{*latency, csv.FindColumn("stddev_us"), csv.FindColumn("samples")};
-  for (const CsvRow& row : csv.rows()) {
+  csv.ForEachRow([&](const CsvRow& row) {
     const TransitionKey key{csv.Text(row, producer), csv.Text(row, consumer),
                             BitsAt(csv, row, from), BitsAt(csv, row, to)};
     try {
@@ -154,7 +154,7 @@ void TransitionsFromCsv(const CsvTable& csv, LatencyTable* table) {
       if (error.location().file.empty()) error.At(csv.LocationOf(row, from));
       throw;
     }
-  }
+  });
 }
 
 /// Comment values are one line each.
