@@ -30,6 +30,16 @@ Json QuantizerJson(const TensorQuantizer& quantizer, bool with_range) {
   return json;
 }
 
+Json WeightSpecJson(const WeightQuantizerSpec& spec) {
+  Json json = {{"granularity", NameOf(spec.granularity)}};
+  if (spec.granularity == Granularity::kPerGroup) json["group_size"] = spec.group_size;
+  json["symmetric"] = spec.symmetric;
+  json["narrow"] = spec.narrow;
+  json["range"] = NameOf(spec.range.method);
+  if (spec.range.method == RangeMethod::kPercentile) json["percentile"] = spec.range.percentile;
+  return json;
+}
+
 // Byte offset → line and column, both from 1.
 SourceLocation LocationAt(const std::string& path, const std::string& text, std::size_t offset) {
   SourceLocation location{path, 1, 1};
@@ -77,6 +87,7 @@ class Reader {
     document.model = TextOf(json, "model");
     document.model_sha256 = TextOf(json, "model_sha256");
     document.seed = json.value("seed", std::uint64_t{0});
+    document.chosen_by = TextOf(json, "chosen_by");
     if (const std::string name = TextOf(json, "placement"); !name.empty()) {
       const auto placement = ParsePlacement(name);
       if (!placement) throw Bad("placement", "'" + name + "' is no placement");
@@ -88,6 +99,7 @@ class Reader {
         document.calibration.push_back(step.get<std::string>());
       }
     }
+    document.weights = WeightSpec(json);
     if (!json.contains("layers") || !json["layers"].is_array()) {
       throw Bad("layers", "the list of layers is missing");
     }
@@ -107,6 +119,7 @@ class Reader {
       layer.choice.activation = Bits(item, "activation_bits", key);
       layer.quantizers.weight = Quantizer(item, "weight_quantizer", key);
       layer.quantizers.activation = Quantizer(item, "activation_quantizer", key);
+      layer.quantizers.correction = {Values(item, "bias", key), Values(item, "output_shift", key)};
       document.layers.push_back(std::move(layer));
     }
     return document;
@@ -138,6 +151,52 @@ class Reader {
     return *format;
   }
 
+  /// The value that goes with a name under `key`; the fallback where there is none.
+  template <typename T>
+  T Named(const Json& json, const char* key, const std::vector<std::pair<std::string, T>>& names,
+          T fallback) const {
+    if (!json.contains(key)) return fallback;
+    std::string allowed;
+    for (const auto& [name, value] : names) {
+      if (json[key] == name) return value;
+      allowed += (allowed.empty() ? "" : ", ") + name;
+    }
+    throw Bad(std::string("quantizer.weights.") + key,
+              "got " + json[key].dump() + ", allowed " + allowed);
+  }
+
+  std::optional<WeightQuantizerSpec> WeightSpec(const Json& document) const {
+    if (!document.contains("quantizer")) return std::nullopt;
+    WeightQuantizerSpec spec;
+    try {
+      const Json& json = document["quantizer"].at("weights");
+      spec.granularity = Named(json, "granularity", GranularityNames(), spec.granularity);
+      spec.group_size = json.value("group_size", spec.group_size);
+      spec.symmetric = json.value("symmetric", spec.symmetric);
+      spec.narrow = json.value("narrow", spec.symmetric);
+      spec.range.method = Named(json, "range", RangeMethodNames(), spec.range.method);
+      spec.range.percentile = json.value("percentile", spec.range.percentile);
+    } catch (const Json::exception&) {
+      throw Bad("quantizer.weights",
+                "must be an object with granularity, group_size, symmetric, narrow, range and "
+                "percentile, each of its type");
+    }
+    if (spec.group_size < 1) throw Bad("quantizer.weights.group_size", "must be at least 1");
+    return spec;
+  }
+
+  std::vector<float> Values(const Json& item, const char* name, const std::string& key) const {
+    std::vector<float> values;
+    if (!item.contains(name)) return values;
+    const auto bad = [&] { return Bad(key + "." + name, "must be a list of finite numbers"); };
+    if (!item[name].is_array()) throw bad();
+    for (const Json& value : item[name]) {
+      if (!value.is_number() || !std::isfinite(value.get<float>())) throw bad();
+      values.push_back(value.get<float>());
+    }
+    return values;
+  }
+
   std::optional<TensorQuantizer> Quantizer(const Json& item, const char* name,
                                            const std::string& key) const {
     if (!item.contains(name)) return std::nullopt;
@@ -158,8 +217,10 @@ class Reader {
                       [](float scale) { return scale > 0.0F && std::isfinite(scale); });
       if (!usable) throw Bad(key + "." + name, "scales and zero points do not fit each other");
       return quantizer;
-    } catch (const Json::exception& error) {
-      throw Bad(key + "." + name, error.what());
+    } catch (const Json::exception&) {
+      throw Bad(key + "." + name,
+                "must be an object with granularity, symmetric, scale and zero_point, each of its "
+                "type");
     }
   }
 
@@ -180,6 +241,7 @@ std::string ConfigJson(const ConfigDocument& document) {
     // Decimal texts become JSON numbers digit by digit.
     for (const auto& [name, text] : document.costs) costs[name] = Json::parse(text);
   }
+  if (!document.chosen_by.empty()) json["chosen_by"] = document.chosen_by;
   if (document.predicted_loss_nats) json["predicted_loss_nats"] = *document.predicted_loss_nats;
   if (document.lower_bound_nats) json["lower_bound_nats"] = *document.lower_bound_nats;
   if (document.gap) json["gap"] = *document.gap;
@@ -189,6 +251,7 @@ std::string ConfigJson(const ConfigDocument& document) {
                         {"top1_percent", document.measured->top1_percent()},
                         {"loss_nats", document.measured->loss_nats}};
   }
+  if (document.weights) json["quantizer"]["weights"] = WeightSpecJson(*document.weights);
   json["layers"] = Json::array();
   for (const ConfigLayer& layer : document.layers) {
     Json item = {{"name", layer.name},
@@ -201,6 +264,9 @@ std::string ConfigJson(const ConfigDocument& document) {
     if (layer.quantizers.activation) {
       item["activation_quantizer"] = QuantizerJson(*layer.quantizers.activation, true);
     }
+    const BiasCorrection& correction = layer.quantizers.correction;
+    if (!correction.bias.empty()) item["bias"] = correction.bias;
+    if (!correction.output_shift.empty()) item["output_shift"] = correction.output_shift;
     json["layers"].push_back(std::move(item));
   }
   return json.dump(1) + "\n";
@@ -240,20 +306,38 @@ BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph
   return config;
 }
 
-std::vector<std::optional<AffineGrid>> StoredGrids(const ConfigDocument& document,
-                                                   const LayerGraph& graph) {
-  std::vector<std::optional<AffineGrid>> grids;
+StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const LayerGraph& graph,
+                                      const std::string& path) {
+  StoredCalibration stored;
+  stored.grids.resize(graph.layers().size());
   for (const ConfigLayer& layer : document.layers) {
     const auto index = graph.FindLayer(layer.name);
-    if (!index || !layer.quantizers.activation || !layer.choice.activation.is_integer()) continue;
-    if (grids.empty()) grids.resize(graph.layers().size());
-    const int levels = 1 << layer.choice.activation.bits();
-    const bool is_signed = layer.quantizers.activation->symmetric;
-    grids[index->value] = AffineGrid{
-        layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
-        is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+    if (!index) continue;
+    if (layer.quantizers.activation && layer.choice.activation.is_integer()) {
+      const int levels = 1 << layer.choice.activation.bits();
+      const bool is_signed = layer.quantizers.activation->symmetric;
+      stored.grids[index->value] = AffineGrid{
+          layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
+          is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+    }
+    const BiasCorrection& correction = layer.quantizers.correction;
+    for (const std::vector<float>* values : {&correction.bias, &correction.output_shift}) {
+      if (values->empty()) continue;
+      const auto channels = static_cast<std::size_t>(graph.layer(*index).output_channels);
+      // A product of two activations has no channels to count.
+      if (graph.layer(*index).weight && values->size() != channels) {
+        throw Error(ErrorId::kConfigLayers,
+                    "the corrected bias has " + std::to_string(values->size()) +
+                        " values, the layer " + std::to_string(channels) + " output channels")
+            .At({path})
+            .Key(layer.name)
+            .Hint("was the configuration made for another network?");
+      }
+      stored.corrections.resize(graph.layers().size());
+      stored.corrections[index->value] = correction;
+    }
   }
-  return grids;
+  return stored;
 }
 
 }  // namespace bitsearch

@@ -31,11 +31,19 @@ struct ConfigDocument {
   std::string model_sha256;
   Placement placement = Placement::kWeightsOnly;
   std::vector<std::string> calibration;  ///< Steps, in order.
+  /// How the weights' grids follow from the weights. Absent in files of earlier versions, whose
+  /// weights have the default's.
+  std::optional<WeightQuantizerSpec> weights;
   std::vector<ConfigLayer> layers;
   /// Resource name (with unit) → decimal text, in the order of the tables.
   std::vector<std::pair<std::string, std::string>> costs;
+  /// What the choice was made on: "predicted" losses (it is the solver's), "measured" losses (it is
+  /// the best of several that were run), or the measured accuracy of a "goal". Empty: not known.
+  std::string chosen_by;
   std::optional<double> predicted_loss_nats;
+  /// No configuration within the budget has a smaller predicted loss.
   std::optional<double> lower_bound_nats;
+  /// (predicted − bound)/predicted. Says how good the choice is only where it was "predicted".
   std::optional<double> gap;
   std::optional<Evaluation> measured;
   std::uint64_t seed = 0;
@@ -53,8 +61,10 @@ ConfigDocument ReadConfigJson(const std::filesystem::path& path);
 BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph,
                          const std::string& path);
 
-/// By layer of the graph, the stored input grids; empty if the document holds none.
-std::vector<std::optional<AffineGrid>> StoredGrids(const ConfigDocument& document,
-                                                   const LayerGraph& graph);
+/// By layer of the graph, the stored input grids, and the corrected biases (an empty list if the
+/// document holds none). Throws Error(kConfigLayers) if a corrected bias does not have as many
+/// values as the layer has output channels; `path` stands in the message.
+StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const LayerGraph& graph,
+                                      const std::string& path);
 
 }  // namespace bitsearch

@@ -19,7 +19,7 @@
 #include "space/graph/layer_graph.h"
 #include "space/network/dataset.h"
 #include "space/network/train.h"
-#include "space/quantizer/affine.h"
+#include "space/quantizer/quantized_network.h"
 #include "space/support/run_context.h"
 
 namespace bitsearch {
@@ -27,12 +27,11 @@ namespace bitsearch {
 /// Everything that fixes a post-training-quantized network but its bits.
 struct CalibrationRequest {
   LayerGraph graph;  ///< BN folded.
-  /// May be null for weights_only without bias correction. Must outlive the session.
+  /// May be null where nothing needs it (CalibratedNetwork). Must outlive the session.
   const Dataset* calibration = nullptr;
   QuantizationSpec spec;
   std::string device = "cpu";
-  /// By layer, the input's grid from an earlier calibration; empty: measure all.
-  std::vector<std::optional<AffineGrid>> stored_grids;
+  StoredCalibration stored;
 };
 
 /// What a sensitivity is measured by; see `sensitivity:` of an experiment.
@@ -63,10 +62,17 @@ struct TensorQuantizer {
   std::vector<std::int32_t> zero_point;
 };
 
-/// Quantizers of one layer; none where the tensor stays float.
+/// Quantizers of one layer, none where the tensor stays float; and its corrected bias.
 struct LayerQuantizers {
   std::optional<TensorQuantizer> weight;
   std::optional<TensorQuantizer> activation;
+  BiasCorrection correction;
+};
+
+/// A tensor of floats, row-major.
+struct FloatTensor {
+  Shape shape;
+  std::vector<float> values;
 };
 
 /// A calibrated network. Not thread-safe; `context` of each call gives the threads.
@@ -84,12 +90,13 @@ class QuantizationSession {
                                                const SensitivityRequest& request,
                                                const RunContext& context) = 0;
   virtual std::vector<LayerQuantizers> Quantizers(const BitConfig& config) = 0;
-};
-
-/// A tensor of floats, row-major.
-struct FloatTensor {
-  Shape shape;
-  std::vector<float> values;
+  /// The first output of `config` for every record of `data`.
+  virtual FloatTensor Outputs(const BitConfig& config, const Dataset& data,
+                              const RunContext& context) = 0;
+  /// Each layer's output, before any activation function, if its input is the given one (by layer
+  /// of the graph, as many records as `data`).
+  virtual std::vector<FloatTensor> LayerOutputs(const BitConfig& config, const Dataset& data,
+                                                const std::vector<FloatTensor>& inputs) = 0;
 };
 
 /// The module's face. Stateless; may be called from any one thread at a time.
@@ -108,7 +115,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 3;
+inline constexpr int kTorchBackendVersion = 4;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

@@ -7,29 +7,18 @@
 #include "sensitivity/measure.h"
 #include "space/network/data_fit.h"
 #include "space/network/run.h"
+#include "space/quantizer/layer_simulation.h"
 #include "space/quantizer/quantized_network.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
 
-const char* NameOf(Granularity granularity) {
-  switch (granularity) {
-    case Granularity::kPerTensor:
-      return "per_tensor";
-    case Granularity::kPerChannel:
-      return "per_channel";
-    case Granularity::kPerGroup:
-      return "per_group";
-  }
-  return "?";
-}
-
 class Session : public QuantizationSession {
  public:
   Session(const CalibrationRequest& request, const RunContext& context)
       : network_(request.graph, request.calibration, request.spec, request.device, context,
-                 request.stored_grids) {}
+                 request.stored) {}
 
   const LayerGraph& graph() const override { return network_.graph(); }
 
@@ -73,7 +62,9 @@ class Session : public QuantizationSession {
 
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
     std::vector<LayerQuantizers> all(graph().layers().size());
+    const std::vector<BiasCorrection> corrections = CorrectionsOf(network_, config);
     for (std::size_t l = 0; l < all.size(); ++l) {
+      all[l].correction = corrections[l];
       const BitChoice& choice = config.choices[l];
       if (graph().layers()[l].weight && !choice.weight.is_float()) {
         TensorQuantizer& quantizer = all[l].weight.emplace();
@@ -85,12 +76,29 @@ class Session : public QuantizationSession {
         }
       }
       if (const auto grid = network_.ActivationGrid(LayerIndex(l), choice.activation)) {
-        all[l].activation = TensorQuantizer{"per_tensor",   network_.spec().activation.symmetric,
-                                            grid->lowest(), grid->highest(),
-                                            {grid->scale},  {grid->zero_point}};
+        all[l].activation = TensorQuantizer{"per_tensor",    grid->qmin < 0, grid->lowest(),
+                                            grid->highest(), {grid->scale},  {grid->zero_point}};
       }
     }
     return all;
+  }
+
+  FloatTensor Outputs(const BitConfig& config, const Dataset& data,
+                      const RunContext& context) override {
+    RequireFit(graph(), data);
+    auto [shape, values] = SimulatedOutputs(network_, config, data, context);
+    return {std::move(shape), std::move(values)};
+  }
+
+  std::vector<FloatTensor> LayerOutputs(const BitConfig& config, const Dataset& data,
+                                        const std::vector<FloatTensor>& inputs) override {
+    std::vector<PlainTensor> given;
+    for (const FloatTensor& input : inputs) given.emplace_back(input.shape, input.values);
+    std::vector<FloatTensor> outputs;
+    for (auto& [shape, values] : SimulatedLayers(network_, config, data, given)) {
+      outputs.push_back({std::move(shape), std::move(values)});
+    }
+    return outputs;
   }
 
  private:

@@ -17,10 +17,11 @@ void AddNormalisationOptions(CLI::App& command, NormalisationOptions& options) {
 }
 
 Dataset LoadData(const std::string& spec, const NormalisationOptions& normalisation,
-                 std::int64_t samples) {
+                 std::int64_t samples, std::int64_t first) {
   DataSpec parsed = DataSpec::Parse(spec);
   parsed.mean = normalisation.mean;
   parsed.std = normalisation.std;
+  parsed.first = first;
   parsed.samples = samples;
   return Dataset::Load(parsed);
 }

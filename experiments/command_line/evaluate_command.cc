@@ -14,6 +14,7 @@
 #include "experiments/command_line/data_options.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/config_file.h"
+#include "experiments/deployment/formats/config_format.h"
 #include "experiments/tensor_files.h"
 #include "experiments/torch_backend.h"
 #include "space/graph/onnx_reader.h"
@@ -27,6 +28,7 @@ struct EvaluateOptions {
   std::string model;
   std::string data;
   NormalisationOptions normalisation;
+  std::int64_t first = 0;
   std::int64_t samples = -1;
   std::string config;
   std::string placement;
@@ -114,6 +116,15 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
       .Hint("is it the output of this network for this input? --tolerance sets what is allowed");
 }
 
+/// True if `config` quantizes an input whose grid is not stored.
+bool LacksRanges(const CalibrationRequest& request, const BitConfig& config) {
+  if (request.spec.placement == Placement::kWeightsOnly) return false;
+  for (std::size_t l = 0; l < config.choices.size(); ++l) {
+    if (config.choices[l].activation.is_integer() && !request.stored.grids[l]) return true;
+  }
+  return false;
+}
+
 ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   const LayerGraph graph = FoldBatchNorm(ReadOnnx(options.model));
   CalibrationRequest request;
@@ -123,11 +134,13 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   request.spec.placement = Placement::kWeightsOnly;
   request.spec.bias_correction = false;
   if (!options.config.empty()) {
-    const ConfigDocument document = ReadConfigJson(options.config);
+    const ImportedConfig imported = ReadAnyConfig(options.config, &graph);
+    for (const std::string& note : imported.notes) context.run.progress->Warning(note);
+    const ConfigDocument& document = imported.document;
     config = ConfigForGraph(document, graph, options.config);
     request.spec.placement = document.placement;
-    request.stored_grids = StoredGrids(document, graph);
-    request.spec.bias_correction = !options.calibration.empty() && !options.no_bias_correction;
+    if (document.weights) request.spec.weight = *document.weights;
+    request.stored = StoredCalibrationOf(document, graph, options.config);
     if (!options.placement.empty()) {
       const auto placement = ParsePlacement(options.placement);
       if (!placement) {
@@ -137,34 +150,41 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
       }
       request.spec.placement = *placement;
     }
+    // Elsewhere quantized, a layer's correction is another one.
+    if (options.no_bias_correction || request.spec.placement != document.placement) {
+      request.stored.corrections.clear();
+    }
     const bool wants_correction =
         std::find(document.calibration.begin(), document.calibration.end(), "bias_correction") !=
         document.calibration.end();
-    if (wants_correction && options.calibration.empty() && !options.no_bias_correction) {
+    request.spec.bias_correction =
+        !options.no_bias_correction && (wants_correction || !options.calibration.empty());
+    if (request.spec.bias_correction && options.calibration.empty() &&
+        request.stored.corrections.empty()) {
       throw Error(ErrorId::kUsage,
-                  "the configuration was measured with bias correction, which needs calibration "
-                  "data; without it the network is another one")
+                  "the configuration was measured with bias correction, and the corrected biases "
+                  "are not in the file: correcting them needs calibration data")
           .At({options.config})
           .Key("calibration")
           .Hint(
               "add --calibration SPEC and --calibration-samples N as the run had them, or "
               "--no-bias-correction");
     }
-    if (request.spec.placement != Placement::kWeightsOnly && request.stored_grids.empty() &&
-        options.calibration.empty()) {
+    if (options.calibration.empty() && LacksRanges(request, config)) {
       throw Error(ErrorId::kUsage,
-                  "the configuration quantizes activations but stores no ranges, and no "
+                  "the configuration quantizes activations whose ranges it does not store, and no "
                   "calibration data are given")
           .At({options.config})
           .Hint("add --calibration SPEC");
     }
   }
-  const Dataset data = LoadData(options.data, options.normalisation, options.samples);
+  const Dataset data =
+      LoadData(options.data, options.normalisation, options.samples, options.first);
   std::optional<Dataset> calibration;
   if (!options.calibration.empty() && !options.config.empty()) {
     calibration = LoadData(options.calibration, options.normalisation, options.calibration_samples);
     request.calibration = &*calibration;
-    request.stored_grids.clear();
+    request.stored = {};
   }
   const auto backend = LoadTorchBackend(context.executable_folder);
   const auto session = backend->Calibrate(request, context.run);
@@ -198,14 +218,20 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
   CLI::Option* data = command->add_option(
       "--data", options->data, "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS");
   AddNormalisationOptions(*command, options->normalisation);
-  command->add_option("--samples", options->samples, "Use the first N records (default: all)")
-      ->check(IntegerText(1, std::int64_t{1} << 40));
+  constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;
+  command->add_option("--first", options->first, "Leave out the first N records of --data")
+      ->check(IntegerText(0, kMostRecords))
+      ->needs(data)
+      ->capture_default_str();
+  command->add_option("--samples", options->samples, "Use N records (default: all)")
+      ->check(IntegerText(1, kMostRecords));
   command->add_option("--config", options->config, "Bits of each layer (bitsearch/config/1)")
       ->needs(data);
   command->add_option("--placement", options->placement,
                       "Where tensors are quantized, instead of what the configuration says");
   command->add_option("--calibration", options->calibration,
-                      "Data for activation ranges and bias correction");
+                      "Data for activation ranges and bias correction; without it, those that the "
+                      "configuration stores");
   command->add_option("--calibration-samples", options->calibration_samples)
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();

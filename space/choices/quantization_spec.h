@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "space/choices/placement.h"
 
@@ -16,12 +18,20 @@ enum class Granularity : std::uint8_t {
   kPerGroup,    ///< One per block of `group_size` consecutive inputs of an output channel.
 };
 
+/// Each granularity with its name in YAML files and configurations: "per_tensor", …
+const std::vector<std::pair<std::string, Granularity>>& GranularityNames();
+const std::string& NameOf(Granularity granularity);
+
 /// How the range [α, β] that the grid covers is chosen.
 enum class RangeMethod : std::uint8_t {
   kMinMax,
   kPercentile,  ///< Two-sided, linear interpolation between order statistics.
   kMse,         ///< The clipped range with the least mean squared error, by search.
 };
+
+/// Each method with its name in YAML files and configurations: "min_max", …
+const std::vector<std::pair<std::string, RangeMethod>>& RangeMethodNames();
+const std::string& NameOf(RangeMethod method);
 
 struct RangeSpec {
   RangeMethod method = RangeMethod::kMinMax;

@@ -24,6 +24,26 @@ constexpr std::int64_t kMostRangeValues = 1 << 25;
 
 bool QuantizesActivations(Placement placement) { return placement != Placement::kWeightsOnly; }
 
+// Mean of a layer's output over everything but its channel axis (axis 1, or the last for matrices
+// of rank other than 4).
+at::Tensor ChannelMean(const at::Tensor& output) {
+  const std::int64_t axis = output.dim() >= 4 || output.dim() == 2 ? 1 : output.dim() - 1;
+  std::vector<std::int64_t> others;
+  for (std::int64_t a = 0; a < output.dim(); ++a) {
+    if (a != axis) others.push_back(a);
+  }
+  return output.mean(others);
+}
+
+at::Tensor BroadcastOverChannels(const at::Tensor& values, const at::Tensor& like) {
+  if (like.dim() >= 4) {
+    std::vector<std::int64_t> sizes(static_cast<std::size_t>(like.dim() - 1), 1);
+    sizes[0] = values.size(0);
+    return values.view(sizes);
+  }
+  return values;
+}
+
 class StraightThrough : public torch::autograd::Function<StraightThrough> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& value,
@@ -90,7 +110,9 @@ at::Tensor QuantizationHooks::OnConstant(NodeIndex node, std::size_t slot, at::T
 
 at::Tensor QuantizationHooks::OnOutput(NodeIndex node, std::size_t, at::Tensor value) {
   const NodeQuantization& quantization = nodes[node.value];
-  return quantization.output_shift.defined() ? value + quantization.output_shift : value;
+  return quantization.output_shift.defined()
+             ? value + BroadcastOverChannels(quantization.output_shift, value)
+             : value;
 }
 
 struct CalibratedNetwork::State {
@@ -101,7 +123,7 @@ struct CalibratedNetwork::State {
   QuantizationSpec spec;
   at::Tensor images;                       ///< Calibration batch; undefined without one.
   std::vector<Range> input_range;          ///< By layer, for min-max and percentile.
-  std::vector<std::optional<AffineGrid>> stored_grids;  ///< By layer, or empty.
+  StoredCalibration stored;
   std::vector<std::vector<float>> sample;  ///< By layer, values for MSE ranges.
   std::vector<at::Tensor> output_mean;     ///< By layer: float mean per output channel.
   mutable std::mutex mutex;
@@ -109,26 +131,6 @@ struct CalibratedNetwork::State {
 };
 
 namespace {
-
-// Mean of a layer's output over everything but its channel axis (axis 1, or the last for matrices
-// of rank other than 4).
-at::Tensor ChannelMean(const at::Tensor& output) {
-  const std::int64_t axis = output.dim() >= 4 || output.dim() == 2 ? 1 : output.dim() - 1;
-  std::vector<std::int64_t> others;
-  for (std::int64_t a = 0; a < output.dim(); ++a) {
-    if (a != axis) others.push_back(a);
-  }
-  return output.mean(others);
-}
-
-at::Tensor BroadcastOverChannels(const at::Tensor& values, const at::Tensor& like) {
-  if (like.dim() >= 4) {
-    std::vector<std::int64_t> sizes(static_cast<std::size_t>(like.dim() - 1), 1);
-    sizes[0] = values.size(0);
-    return values.view(sizes);
-  }
-  return values;
-}
 
 class CalibrationHooks : public ExecutionHooks {
  public:
@@ -215,7 +217,7 @@ class BiasCorrectionHooks : public ExecutionHooks {
     if (plain_bias) {
       quantization.bias = bias->second + shift;
     } else {
-      quantization.output_shift = BroadcastOverChannels(shift, value);
+      quantization.output_shift = shift;
     }
     return value + BroadcastOverChannels(shift, value);
   }
@@ -232,22 +234,23 @@ class BiasCorrectionHooks : public ExecutionHooks {
 CalibratedNetwork::CalibratedNetwork(LayerGraph graph, const Dataset* calibration,
                                      const QuantizationSpec& spec, const std::string& device,
                                      const RunContext& context,
-                                     std::vector<std::optional<AffineGrid>> stored_grids)
+                                     StoredCalibration stored)
     : state_(std::make_unique<State>(std::move(graph), spec, device)) {
-  state_->stored_grids = std::move(stored_grids);
+  state_->stored = std::move(stored);
   if (spec.placement != Placement::kWeightsOnly && spec.placement != Placement::kLayerInputs) {
     throw Error(ErrorId::kUsage, "placement '" + std::string(NameOf(spec.placement)) +
                                      "' cannot be simulated yet")
         .Hint("use weights_only or layer_inputs");
   }
+  const std::vector<std::optional<AffineGrid>>& grids = state_->stored.grids;
   const bool all_stored =
-      !state_->stored_grids.empty() &&
-      std::all_of(state_->stored_grids.begin(), state_->stored_grids.end(),
-                  [](const std::optional<AffineGrid>& grid) { return grid.has_value(); });
-  const bool needs_data =
-      (QuantizesActivations(spec.placement) && !all_stored) || spec.bias_correction;
-  if (!needs_data) return;
+      !grids.empty() && std::all_of(grids.begin(), grids.end(), [](const auto& grid) {
+        return grid.has_value();
+      });
+  const bool corrects = spec.bias_correction && state_->stored.corrections.empty();
+  if (!corrects && (all_stored || !QuantizesActivations(spec.placement))) return;
   if (calibration == nullptr || calibration->size() == 0) {
+    if (!corrects && !grids.empty()) return;  // the layers without a grid may stay float
     throw Error(ErrorId::kDataCount, "activation ranges and bias correction need calibration data")
         .Hint("give --calibration, or quantize weights only without bias correction");
   }
@@ -284,10 +287,16 @@ std::optional<AffineGrid> CalibratedNetwork::ActivationGrid(LayerIndex layer,
         .Key(graph().layer(layer).id)
         .Hint("use integers of 1–16 bits, fp16, bf16 or fp32");
   }
-  if (!state_->stored_grids.empty()) {
-    const std::optional<AffineGrid>& stored = state_->stored_grids[layer.value];
+  if (!state_->stored.grids.empty()) {
+    const std::optional<AffineGrid>& stored = state_->stored.grids[layer.value];
     // A grid of other bits was stored for another configuration: measure instead.
     if (stored && stored->qmax - stored->qmin == (1 << format.bits()) - 1) return stored;
+  }
+  if (state_->input_range.empty()) {
+    throw Error(ErrorId::kDataCount,
+                "no range of this layer's input is stored for " + format.ToString())
+        .Key(graph().layer(layer).id)
+        .Hint("give --calibration");
   }
   const Range range = ActivationRange(layer, format);
   return state_->spec.activation.symmetric && format.bits() > 1
@@ -311,9 +320,41 @@ const QuantizedWeight& CalibratedNetwork::Weight(LayerIndex layer, NumberFormat 
   return found->second;
 }
 
+std::vector<BiasCorrection> CorrectionsOf(const CalibratedNetwork& network,
+                                          const BitConfig& config) {
+  const QuantizationHooks hooks = PrepareQuantization(network, config);
+  const auto values = [](const at::Tensor& tensor) {
+    if (!tensor.defined()) return std::vector<float>();
+    const at::Tensor plain = tensor.to(at::kCPU).contiguous();
+    return std::vector<float>(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
+  };
+  std::vector<BiasCorrection> corrections;
+  for (const Layer& layer : network.graph().layers()) {
+    const QuantizationHooks::NodeQuantization& node = hooks.nodes[layer.node.value];
+    corrections.push_back({values(node.bias), values(node.output_shift)});
+  }
+  return corrections;
+}
+
 const at::Tensor& CalibrationImages(const CalibratedNetwork& network) {
   return network.state().images;
 }
+
+namespace {
+
+void ApplyCorrections(const CalibratedNetwork& network,
+                      const std::vector<BiasCorrection>& corrections, QuantizationHooks& hooks) {
+  const auto tensor = [&](const std::vector<float>& values) {
+    return values.empty() ? at::Tensor() : at::tensor(values).to(network.network().device());
+  };
+  for (std::size_t l = 0; l < corrections.size(); ++l) {
+    auto& node = hooks.nodes[network.graph().layers()[l].node.value];
+    node.bias = tensor(corrections[l].bias);
+    node.output_shift = tensor(corrections[l].output_shift);
+  }
+}
+
+}  // namespace
 
 QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config,
                                       const ExecutionState* calibration_prefix) {
@@ -346,6 +387,10 @@ QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const Bi
     }
   }
   const CalibratedNetwork::State& state = network.state();
+  if (!state.stored.corrections.empty()) {
+    ApplyCorrections(network, state.stored.corrections, hooks);
+    return hooks;
+  }
   // Nothing behind the last quantized layer needs to run: its own output gives its correction.
   std::size_t end = 0;
   for (std::size_t l = 0; l < quantized.size(); ++l) {

@@ -20,20 +20,34 @@ namespace bitsearch {
 
 class Network;
 
+/// What bias correction changes in one layer, by output channel; both empty where nothing.
+struct BiasCorrection {
+  std::vector<float> bias;  ///< In place of the layer's own.
+  /// Added to the output of a layer that has no bias with one value per channel.
+  std::vector<float> output_shift;
+};
+
+/// What an earlier calibration found, by layer of the graph; empty lists: nothing is known.
+struct StoredCalibration {
+  std::vector<std::optional<AffineGrid>> grids;  ///< Of the layers' inputs.
+  /// Of the one configuration that is going to be run. Used instead of correcting biases.
+  std::vector<BiasCorrection> corrections;
+};
+
 /// A float network with everything that quantizing it needs: activation ranges measured on the
 /// calibration set and the calibration images themselves (bias correction runs on them).
 /// Thread-safe for concurrent const calls.
 class CalibratedNetwork {
  public:
   /// `graph` must have its BN folded. Runs the float network on `calibration` once.
-  /// An empty `calibration` is allowed for Placement::kWeightsOnly without bias correction.
+  /// `calibration` may be null for Placement::kWeightsOnly without bias correction, and where
+  /// `stored` has what else it would give; a layer whose grid is needed and not stored is then an
+  /// Error(kDataCount) of ActivationGrid.
   /// Throws Error(kUsage) for placements that are not implemented, Error(kDataCount) where
   /// calibration data are needed and absent.
-  /// `stored_grids`, if not empty, gives by layer the input grid that an earlier calibration found;
-  /// only layers without one are then measured.
   CalibratedNetwork(LayerGraph graph, const Dataset* calibration, const QuantizationSpec& spec,
                     const std::string& device, const RunContext& context,
-                    std::vector<std::optional<AffineGrid>> stored_grids = {});
+                    StoredCalibration stored = {});
   ~CalibratedNetwork();
   CalibratedNetwork(CalibratedNetwork&&) noexcept;
 
@@ -54,6 +68,11 @@ class CalibratedNetwork {
  private:
   std::unique_ptr<State> state_;
 };
+
+/// By layer, what bias correction changes under `config`: with these stored, the configuration runs
+/// the same without calibration data. Errors as PrepareQuantization's.
+std::vector<BiasCorrection> CorrectionsOf(const CalibratedNetwork& network,
+                                          const BitConfig& config);
 
 /// Evaluates configurations by running the quantized network on a data set. The float network's
 /// outputs are computed once; kl_nats is KL(float ‖ quantized).

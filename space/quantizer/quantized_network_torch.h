@@ -29,7 +29,7 @@ class QuantizationHooks : public ExecutionHooks {
     NumberFormat input_format = NumberFormat::Float32();  ///< fp16 and bf16 inputs are rounded.
     at::Tensor weight;           ///< Undefined: as it is.
     at::Tensor bias;             ///< Undefined: as it is.
-    at::Tensor output_shift;     ///< Correction of a layer without a bias; broadcastable.
+    at::Tensor output_shift;     ///< By output channel: correction of a layer without a bias.
   };
   std::vector<NodeQuantization> nodes;  ///< By NodeIndex.
 };

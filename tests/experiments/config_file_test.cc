@@ -47,12 +47,18 @@ class ConfigFileTest : public testing::Test {
           layer.id, layer.op, {NumberFormat::Integer(bits), NumberFormat::Integer(8)}, {}};
       entry.quantizers.weight = TensorQuantizer{"per_channel", true, 0, 0, {0.1F, 0.25F}, {0, 0}};
       entry.quantizers.activation = TensorQuantizer{"per_tensor", false, -0.5, 2.0, {0.01F}, {51}};
+      entry.quantizers.correction.bias.assign(static_cast<std::size_t>(layer.output_channels),
+                                              0.1F * static_cast<float>(bits));
       document.layers.push_back(entry);
       bits = bits % 8 + 1;
     }
     document.layers[1].choice.weight = NumberFormat::Ternary();
     document.layers[2].choice = {};
     document.layers[2].quantizers = {};
+    std::swap(document.layers[3].quantizers.correction.bias,
+              document.layers[3].quantizers.correction.output_shift);
+    document.weights = WeightQuantizerSpec{
+        Granularity::kPerGroup, 24, false, false, {RangeMethod::kPercentile, 99.5}};
     return document;
   }
 
@@ -73,11 +79,22 @@ TEST_F(ConfigFileTest, WritingAndReadingGivesTheSameConfiguration) {
   for (std::size_t l = 0; l < graph.layers().size(); ++l) {
     EXPECT_EQ(config.choices[l], before.layers[l].choice) << l;
   }
-  const auto grids = StoredGrids(after, graph);
-  ASSERT_EQ(grids.size(), graph.layers().size());
-  EXPECT_FALSE(grids[2].has_value());
-  EXPECT_EQ(grids[0]->zero_point, 51);
-  EXPECT_EQ(grids[0]->qmax, 255);
+  const StoredCalibration stored = StoredCalibrationOf(after, graph, path_);
+  ASSERT_EQ(stored.grids.size(), graph.layers().size());
+  EXPECT_FALSE(stored.grids[2].has_value());
+  EXPECT_EQ(stored.grids[0]->zero_point, 51);
+  EXPECT_EQ(stored.grids[0]->qmax, 255);
+  ASSERT_EQ(stored.corrections.size(), graph.layers().size());
+  EXPECT_EQ(stored.corrections[0].bias, before.layers[0].quantizers.correction.bias);
+  EXPECT_EQ(stored.corrections[3].output_shift,
+            before.layers[3].quantizers.correction.output_shift);
+  EXPECT_TRUE(stored.corrections[2].bias.empty());
+  ASSERT_TRUE(after.weights.has_value());
+  EXPECT_EQ(after.weights->granularity, Granularity::kPerGroup);
+  EXPECT_EQ(after.weights->group_size, 24);
+  EXPECT_FALSE(after.weights->symmetric);
+  EXPECT_EQ(after.weights->range.method, RangeMethod::kPercentile);
+  EXPECT_EQ(after.weights->range.percentile, 99.5);
 }
 
 TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
@@ -105,6 +122,17 @@ TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
   EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": 3, "activation_bits": 8,
                              "activation_quantizer": {"granularity": "per_tensor"}}])"),
             ErrorId::kConfigLayers);
+  EXPECT_EQ(with_layers(R"([{"name": "a", "weight_bits": 3, "activation_bits": 8,
+                             "bias": [1.5, "x"]}])"),
+            ErrorId::kConfigLayers);
+  EXPECT_NE(message_.find("layers[0].bias"), std::string::npos) << message_;
+  for (const char* weights :
+       {R"({"range": "mode"})", R"({"narrow": 3})", "7", R"({"group_size": 0})"}) {
+    Write(R"({"format": "bitsearch/config/1", "layers": [], "quantizer": {"weights": )" +
+          std::string(weights) + "}}");
+    EXPECT_EQ(ReadError(), ErrorId::kConfigLayers) << weights;
+    EXPECT_NE(message_.find("quantizer.weights"), std::string::npos) << message_;
+  }
 }
 
 TEST_F(ConfigFileTest, LayersMustBeExactlyThoseOfTheNetwork) {
@@ -112,6 +140,9 @@ TEST_F(ConfigFileTest, LayersMustBeExactlyThoseOfTheNetwork) {
   ConfigDocument document = Sample(graph);
   document.layers.pop_back();
   EXPECT_THROW(ConfigForGraph(document, graph, "c.json"), Error);
+  document = Sample(graph);
+  document.layers[0].quantizers.correction.bias.pop_back();
+  EXPECT_THROW(StoredCalibrationOf(document, graph, "c.json"), Error);
   document = Sample(graph);
   document.layers[0].name = "conv2";
   try {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "space/network/batches_torch.h"
+#include "space/graph/rewrites.h"
 #include "space/network/builtin.h"
 #include "space/quantizer/quantized_network_torch.h"
 #include "space/support/error.h"
@@ -110,6 +111,31 @@ TEST_F(QuantizedNetworkTest, FakeQuantizeNeverWritesIntoSharedMemory) {
   FakeQuantize(kept, grid);
   FakeQuantize(kept.view({8, 8}), grid);
   EXPECT_TRUE(at::equal(kept, copy));
+}
+
+TEST_F(QuantizedNetworkTest, StoredGridsAndCorrectionsStandForCalibrationData) {
+  // With BN folded a layer's correction goes into its bias, without into a shift of its output.
+  const LayerGraph raw = BuildResNet(8, {1, 8, 8, 10}, 1);
+  for (const LayerGraph& graph : {raw, FoldBatchNorm(raw)}) {
+    QuantizationSpec spec;
+    const CalibratedNetwork calibrated(graph, &calibration_, spec, "cpu", {});
+    BitConfig config = BitConfig::Uniform(graph.layers().size(), Bits(3, 4));
+    config.choices[2].activation = NumberFormat::Float32();
+    StoredCalibration stored;
+    stored.corrections = CorrectionsOf(calibrated, config);
+    EXPECT_NE(stored.corrections[1].bias.empty(), stored.corrections[1].output_shift.empty());
+    for (std::size_t l = 0; l < graph.layers().size(); ++l) {
+      stored.grids.push_back(
+          calibrated.ActivationGrid(LayerIndex(l), config.choices[l].activation));
+    }
+    const CalibratedNetwork again(graph, nullptr, spec, "cpu", {}, stored);
+    const Evaluation before = PtqEvaluator(calibrated, data_, {}).Evaluate({&config, 1})[0];
+    const Evaluation after = PtqEvaluator(again, data_, {}).Evaluate({&config, 1})[0];
+    EXPECT_EQ(before.loss_nats, after.loss_nats);
+    EXPECT_EQ(before.kl_nats, after.kl_nats);
+    config.choices[2].activation = NumberFormat::Integer(8);
+    EXPECT_THROW(PrepareQuantization(again, config), Error);  // no range, no data
+  }
 }
 
 TEST_F(QuantizedNetworkTest, RefusesWhatItCannotSimulate) {
