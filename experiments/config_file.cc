@@ -30,6 +30,21 @@ Json QuantizerJson(const TensorQuantizer& quantizer, bool with_range) {
   return json;
 }
 
+Json TensorJson(const TensorGrid& tensor) {
+  return {{"name", tensor.tensor},
+          {"bits", tensor.format.bits()},
+          {"symmetric", tensor.grid.qmin < 0},
+          {"range", {tensor.grid.lowest(), tensor.grid.highest()}},
+          {"scale", tensor.grid.scale},
+          {"zero_point", tensor.grid.zero_point}};
+}
+
+// The codes of a grid of `bits` bits; signed ones are symmetric and use all.
+AffineGrid GridOfBits(int bits, bool is_signed, float scale, std::int32_t zero_point) {
+  const std::int32_t levels = 1 << bits;
+  return {scale, zero_point, is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+}
+
 Json WeightSpecJson(const WeightQuantizerSpec& spec) {
   Json json = {{"granularity", NameOf(spec.granularity)}};
   if (spec.granularity == Granularity::kPerGroup) json["group_size"] = spec.group_size;
@@ -100,6 +115,7 @@ class Reader {
       }
     }
     document.weights = WeightSpec(json);
+    ReadFigures(json, document);
     if (!json.contains("layers") || !json["layers"].is_array()) {
       throw Bad("layers", "the list of layers is missing");
     }
@@ -122,6 +138,7 @@ class Reader {
       layer.quantizers.correction = {Values(item, "bias", key), Values(item, "output_shift", key)};
       document.layers.push_back(std::move(layer));
     }
+    ReadTensors(json, document);
     return document;
   }
 
@@ -131,6 +148,73 @@ class Reader {
         .At({path_})
         .Key(key)
         .Hint("docs/ARCHITECTURE.md describes the file; `bitsearch run` writes one");
+  }
+
+  /// What the search and the measurement said.
+  void ReadFigures(const Json& json, ConfigDocument& document) const {
+    const auto number = [&](const Json& object, const char* key) -> std::optional<double> {
+      if (!object.contains(key)) return std::nullopt;
+      if (!object[key].is_number()) throw Bad(key, "must be a number");
+      return object[key].get<double>();
+    };
+    document.predicted_loss_nats = number(json, "predicted_loss_nats");
+    document.lower_bound_nats = number(json, "lower_bound_nats");
+    document.gap = number(json, "gap");
+    if (json.contains("costs")) {
+      if (!json["costs"].is_object()) throw Bad("costs", "must be an object");
+      for (const auto& [name, value] : json["costs"].items()) {
+        if (!value.is_number()) throw Bad("costs." + name, "must be a number");
+        document.costs.emplace_back(name, value.dump());
+      }
+    }
+    if (!json.contains("measured")) return;
+    const Json& measured = json["measured"];
+    if (!measured.is_object()) throw Bad("measured", "must be an object");
+    document.measured.emplace();
+    document.measured->samples =
+        static_cast<std::int64_t>(number(measured, "samples").value_or(0.0));
+    document.measured->correct =
+        static_cast<std::int64_t>(number(measured, "correct").value_or(0.0));
+    document.measured->loss_nats = number(measured, "loss_nats").value_or(0.0);
+  }
+
+  /// The tensors' grids; only placements that quantize by tensor have them.
+  void ReadTensors(const Json& json, ConfigDocument& document) const {
+    if (!json.contains("tensors")) return;
+    if (!QuantizesTensors(document.placement)) {
+      throw Bad("tensors", "only placements runtime and integer quantize tensors");
+    }
+    if (!json["tensors"].is_array()) throw Bad("tensors", "must be a list");
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < json["tensors"].size(); ++i) {
+      const std::string key = "tensors[" + std::to_string(i) + "]";
+      const Json& item = json["tensors"][i];
+      if (!item.is_object()) throw Bad(key, "must be an object");
+      TensorGrid tensor;
+      tensor.tensor = TextOf(item, "name");
+      if (tensor.tensor.empty()) throw Bad(key + ".name", "is missing");
+      if (!names.insert(tensor.tensor).second) {
+        throw Bad(key + ".name", "'" + tensor.tensor + "' stands twice");
+      }
+      tensor.format = Bits(item, "bits", key);
+      if (!tensor.format.is_integer()) throw Bad(key + ".bits", "must be an integer from 1 to 16");
+      try {
+        tensor.grid =
+            GridOfBits(tensor.format.bits(), item.at("symmetric").get<bool>(),
+                       item.at("scale").get<float>(), item.at("zero_point").get<std::int32_t>());
+      } catch (const Json::exception&) {
+        throw Bad(key, "must hold symmetric, scale and zero_point, each of its type");
+      }
+      const AffineGrid& grid = tensor.grid;
+      if (!(grid.scale > 0.0F) || !std::isfinite(grid.scale)) {
+        throw Bad(key + ".scale", "must be a positive number");
+      }
+      if (grid.zero_point < grid.qmin || grid.zero_point > grid.qmax) {
+        throw Bad(key + ".zero_point", "is none of the codes " + std::to_string(grid.qmin) +
+                                           " to " + std::to_string(grid.qmax));
+      }
+      document.tensors.push_back(std::move(tensor));
+    }
   }
 
   std::string TextOf(const Json& object, const char* key) const {
@@ -269,6 +353,7 @@ std::string ConfigJson(const ConfigDocument& document) {
     if (!correction.output_shift.empty()) item["output_shift"] = correction.output_shift;
     json["layers"].push_back(std::move(item));
   }
+  for (const TensorGrid& tensor : document.tensors) json["tensors"].push_back(TensorJson(tensor));
   return json.dump(1) + "\n";
 }
 
@@ -314,11 +399,9 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
     const auto index = graph.FindLayer(layer.name);
     if (!index) continue;
     if (layer.quantizers.activation && layer.choice.activation.is_integer()) {
-      const int levels = 1 << layer.choice.activation.bits();
-      const bool is_signed = layer.quantizers.activation->symmetric;
-      stored.grids[index->value] = AffineGrid{
-          layer.quantizers.activation->scale[0], layer.quantizers.activation->zero_point[0],
-          is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+      const TensorQuantizer& quantizer = *layer.quantizers.activation;
+      stored.grids[index->value] = GridOfBits(layer.choice.activation.bits(), quantizer.symmetric,
+                                              quantizer.scale[0], quantizer.zero_point[0]);
     }
     const BiasCorrection& correction = layer.quantizers.correction;
     for (const std::vector<float>* values : {&correction.bias, &correction.output_shift}) {
@@ -337,6 +420,14 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
       stored.corrections[index->value] = correction;
     }
   }
+  for (const TensorGrid& tensor : document.tensors) {
+    if (graph.FindTensor(tensor.tensor)) continue;
+    throw Error(ErrorId::kConfigLayers, "the network has no tensor '" + tensor.tensor + "'")
+        .At({path})
+        .Key("tensors")
+        .Hint("was the configuration made for another network?");
+  }
+  stored.tensors = document.tensors;
   return stored;
 }
 

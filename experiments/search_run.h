@@ -37,5 +37,6 @@ inline constexpr const char* kResultsTextName = "results.txt";
 inline constexpr const char* kSensitivityName = "sensitivity.csv";
 inline constexpr const char* kReportName = "report.html";
 inline constexpr const char* kGoalName = "goal.json";
+inline constexpr const char* kGoalConfigName = "config_goal.json";
 
 }  // namespace bitsearch

@@ -3,6 +3,7 @@
 
 #include "experiments/command_line/check_command.h"
 #include "experiments/command_line/evaluate_command.h"
+#include "experiments/command_line/export_command.h"
 #include "experiments/command_line/latency_command.h"
 #include "experiments/command_line/layers_command.h"
 #include "experiments/command_line/predictor_command.h"
@@ -24,6 +25,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddSensitivityCommand(app, context);
   AddSolveCommand(app, context);
   AddPredictorCommand(app, context);
+  AddExportCommand(app, context);
   AddReportCommand(app, context);
 }
 
