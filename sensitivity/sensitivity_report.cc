@@ -1,10 +1,11 @@
-// The CSV files of a SensitivityReport. Strict: whatever cannot be right is an error with its place.
+// The CSV files of a SensitivityReport. Strict: whatever cannot be right is an error with its
+// place.
 #include "sensitivity/sensitivity_report.h"
+
+#include <fmt/format.h>
 
 #include <map>
 #include <tuple>
-
-#include <fmt/format.h>
 
 #include "space/support/csv.h"
 #include "space/support/error.h"
@@ -41,7 +42,7 @@ SensitivityReport FromTable(const CsvTable& table) {
   for (const auto& [key, value] : table.comments()) report.notes.emplace_back(key, value);
   std::map<std::string, std::size_t> index_of;
   std::map<std::tuple<std::string, BitChoice>, int> line_of;
-  for (const CsvRow& row : table.rows()) {
+  table.ForEachRow([&](const CsvRow& row) {
     const std::string name = NameAt(table, row, layer);
     ChoiceSensitivity entry;
     entry.choice = {FormatAt(table, row, weight), FormatAt(table, row, activation)};
@@ -66,7 +67,7 @@ SensitivityReport FromTable(const CsvTable& table) {
     const auto [at, added] = index_of.try_emplace(name, report.layers.size());
     if (added) report.layers.push_back({name, {}});
     report.layers[at->second].choices.push_back(entry);
-  }
+  });
   return report;
 }
 
@@ -132,7 +133,7 @@ std::vector<PairSensitivity> ReadPairsCsv(const std::string& path) {
   table.AllowOnly({"layer_a", "weight_bits_a", "activation_bits_a", "layer_b", "weight_bits_b",
                    "activation_bits_b", "loss_increase"});
   std::vector<PairSensitivity> pairs;
-  for (const CsvRow& row : table.rows()) {
+  table.ForEachRow([&](const CsvRow& row) {
     PairSensitivity pair;
     pair.layer_a = NameAt(table, row, table.Column("layer_a"));
     pair.choice_a = {FormatAt(table, row, table.Column("weight_bits_a")),
@@ -142,7 +143,7 @@ std::vector<PairSensitivity> ReadPairsCsv(const std::string& path) {
                      FormatAt(table, row, table.Column("activation_bits_b"))};
     pair.loss_increase = table.Number(row, table.Column("loss_increase"));
     pairs.push_back(pair);
-  }
+  });
   return pairs;
 }
 
@@ -151,10 +152,10 @@ std::string PairsCsv(const SensitivityReport& report) {
                      "layer_a,weight_bits_a,activation_bits_a,layer_b,weight_bits_b,"
                      "activation_bits_b,loss_increase\n";
   for (const PairSensitivity& pair : report.pairs) {
-    text += fmt::format("{},{},{},{},{},{},{}\n", Cell(pair.layer_a), pair.choice_a.weight.ToString(),
-                        pair.choice_a.activation.ToString(), Cell(pair.layer_b),
-                        pair.choice_b.weight.ToString(), pair.choice_b.activation.ToString(),
-                        pair.loss_increase);
+    text += fmt::format("{},{},{},{},{},{},{}\n", Cell(pair.layer_a),
+                        pair.choice_a.weight.ToString(), pair.choice_a.activation.ToString(),
+                        Cell(pair.layer_b), pair.choice_b.weight.ToString(),
+                        pair.choice_b.activation.ToString(), pair.loss_increase);
   }
   return text;
 }

@@ -15,6 +15,32 @@ namespace {
 constexpr int kMostDecimals = 9;
 constexpr std::string_view kBlanks = " \t\r";
 
+/// Keeps the errors of a file's rows, so that a user mends them in one go.
+class RowErrors {
+ public:
+  void Add(Error error) {
+    ++count_;
+    if (errors_.size() < kMost) errors_.push_back(std::move(error));
+  }
+  void ThrowIfAny() {
+    if (count_ == 0) return;
+    if (count_ == 1) throw Error(errors_.front());
+    if (count_ > errors_.size()) {
+      const std::size_t more = count_ - errors_.size();
+      errors_.push_back(
+          Error(errors_.back().id(), "and " + std::to_string(more) + " more like these")
+              .At({errors_.back().location().file})
+              .Hint("mend these first"));
+    }
+    throw ErrorList(std::move(errors_));
+  }
+
+ private:
+  static constexpr std::size_t kMost = 20;
+  std::vector<Error> errors_;
+  std::size_t count_ = 0;
+};
+
 std::string_view Trim(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
@@ -40,6 +66,35 @@ std::vector<Line> SplitLines(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   return lines;
+}
+
+/// Where the first byte lies that is no part of a UTF-8 character (RFC 3629), or nothing.
+std::optional<std::size_t> FindInvalidUtf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    // Trailing bytes, and the range of the first of them: neither overlong nor a surrogate.
+    std::size_t trailing = 0;
+    unsigned char low = 0x80;
+    unsigned char high = 0xbf;
+    if (lead >= 0xc2 && lead <= 0xdf) trailing = 1;
+    if (lead >= 0xe0 && lead <= 0xef) trailing = 2;
+    if (lead >= 0xf0 && lead <= 0xf4) trailing = 3;
+    if (lead >= 0x80 && trailing == 0) return i;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+    if (i + trailing >= text.size()) return i;
+    for (std::size_t k = 1; k <= trailing; ++k) {
+      const auto byte = static_cast<unsigned char>(text[i + k]);
+      if (byte < low || byte > high) return i;
+      low = 0x80;
+      high = 0xbf;
+    }
+    i += trailing + 1;
+  }
+  return std::nullopt;
 }
 
 CsvRow SplitCells(const Line& line, const std::string& file) {
@@ -112,43 +167,17 @@ CsvTable CsvTable::Read(const std::string& path) { return Parse(ReadTextFile(pat
 CsvTable CsvTable::Parse(std::string_view text, std::string name) {
   CsvTable table;
   table.path_ = std::move(name);
+  RowErrors errors;
   for (const Line& line : SplitLines(text)) {
-    const std::string_view trimmed = Trim(line.text);
-    if (trimmed.empty()) continue;
-    if (table.header_.empty() && trimmed.starts_with('#')) {
-      const std::size_t colon = trimmed.find(':');
-      if (colon != std::string_view::npos) {
-        table.comments_.emplace(Trim(trimmed.substr(1, colon - 1)),
-                                Trim(trimmed.substr(colon + 1)));
-      }
-      continue;
+    try {
+      table.ReadLine(line.number, line.text);
+    } catch (const Error& error) {
+      // Under a header that is wrong no row can be judged.
+      if (table.header_.empty()) throw;
+      errors.Add(error);
     }
-    CsvRow row = SplitCells(line, table.path_);
-    if (!table.header_.empty()) {
-      if (row.cells.size() != table.header_.size()) {
-        throw Error(ErrorId::kCsvRagged, "got " + std::to_string(row.cells.size()) +
-                                             " cells, the header has " +
-                                             std::to_string(table.header_.size()))
-            .At({table.path_, row.line, row.columns.front()})
-            .Hint(trimmed.starts_with('#') ? "comment lines stand above the header row only"
-                                           : "is a comma missing, or the file cut short?");
-      }
-      table.rows_.push_back(std::move(row));
-      continue;
-    }
-    for (std::size_t i = 0; i < row.cells.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (row.cells[i] != row.cells[j]) continue;
-        throw Error(ErrorId::kCsvDuplicateColumn, "the header names the column twice")
-            .At({table.path_, row.line, row.columns[i]})
-            .Key(row.cells[i])
-            .Hint("rename or remove one of the two columns");
-      }
-    }
-    table.header_ = std::move(row.cells);
-    table.header_line_ = row.line;
-    table.header_columns_ = std::move(row.columns);
   }
+  errors.ThrowIfAny();
   if (table.rows_.empty()) {
     throw Error(ErrorId::kCsvEmpty, table.header_.empty() ? "the file has no header row"
                                                           : "the file has no rows below its header")
@@ -156,6 +185,60 @@ CsvTable CsvTable::Parse(std::string_view text, std::string name) {
         .Hint("a header row of column names and at least one data row are needed");
   }
   return table;
+}
+
+void CsvTable::ReadLine(int number, std::string_view text) {
+  const std::string_view trimmed = Trim(text);
+  if (trimmed.empty()) return;
+  if (const auto byte = FindInvalidUtf8(text)) {
+    throw Error(ErrorId::kDataFormat, "the text is not UTF-8")
+        .At({path_, number, static_cast<int>(*byte) + 1})
+        .Hint("save the file as UTF-8");
+  }
+  if (header_.empty() && trimmed.starts_with('#')) {
+    const std::size_t colon = trimmed.find(':');
+    if (colon != std::string_view::npos) {
+      comments_.emplace(Trim(trimmed.substr(1, colon - 1)), Trim(trimmed.substr(colon + 1)));
+    }
+    return;
+  }
+  CsvRow row = SplitCells({number, text}, path_);
+  if (!header_.empty()) {
+    if (row.cells.size() != header_.size()) {
+      throw Error(ErrorId::kCsvRagged, "got " + std::to_string(row.cells.size()) +
+                                           " cells, the header has " +
+                                           std::to_string(header_.size()))
+          .At({path_, row.line, row.columns.front()})
+          .Hint(trimmed.starts_with('#') ? "comment lines stand above the header row only"
+                                         : "is a comma missing, or the file cut short?");
+    }
+    rows_.push_back(std::move(row));
+    return;
+  }
+  for (std::size_t i = 0; i < row.cells.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (row.cells[i] != row.cells[j]) continue;
+      throw Error(ErrorId::kCsvDuplicateColumn, "the header names the column twice")
+          .At({path_, row.line, row.columns[i]})
+          .Key(row.cells[i])
+          .Hint("rename or remove one of the two columns");
+    }
+  }
+  header_ = std::move(row.cells);
+  header_line_ = row.line;
+  header_columns_ = std::move(row.columns);
+}
+
+void CsvTable::ForEachRow(const std::function<void(const CsvRow& row)>& work) const {
+  RowErrors errors;
+  for (const CsvRow& row : rows_) {
+    try {
+      work(row);
+    } catch (const Error& error) {
+      errors.Add(error);
+    }
+  }
+  errors.ThrowIfAny();
 }
 
 std::optional<std::size_t> CsvTable::FindColumn(std::string_view name) const {

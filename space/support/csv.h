@@ -3,6 +3,7 @@
 // with file, line and column. No quoting rules beyond RFC 4180's double quotes.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,9 +24,10 @@ struct CsvRow {
 /// A CSV file in memory: comment lines (`# key: value`) at its head, a header row, data rows.
 class CsvTable {
  public:
-  /// Reads a file. Throws Error(kFileNotFound), Error(kCsvEmpty) (no data row), Error(kCsvRagged)
+  /// Reads a file. Rows that cannot be split are reported together, as ForEachRow does.
+  /// Throws Error(kFileNotFound), Error(kCsvEmpty) (no data row), Error(kCsvRagged)
   /// (a row with another number of cells), Error(kCsvDuplicateColumn), Error(kCsvQuote) (an open
-  /// quote). Comment lines stand above the header only; blank lines are skipped anywhere.
+  /// quote), Error(kDataFormat) (text that is not UTF-8). Comment lines stand above the header only; blank lines are skipped anywhere.
   static CsvTable Read(const std::string& path);
   /// The same from text; `name` stands for the file in messages.
   static CsvTable Parse(std::string_view text, std::string name);
@@ -42,6 +44,10 @@ class CsvTable {
   /// Throws Error(kCsvUnknownColumn) if a column is none of `known` (with the nearest valid name).
   void AllowOnly(const std::vector<std::string>& known) const;
 
+  /// Calls `work` with each row and goes on after rows that it throws an Error at; then throws what
+  /// was wrong: one Error as it is, several as an ErrorList of the first 20.
+  void ForEachRow(const std::function<void(const CsvRow& row)>& work) const;
+
   /// Where a cell lies, for messages.
   SourceLocation LocationOf(const CsvRow& row, std::size_t column) const;
   const std::string& Text(const CsvRow& row, std::size_t column) const { return row.cells[column]; }
@@ -50,6 +56,8 @@ class CsvTable {
   std::int64_t Integer(const CsvRow& row, std::size_t column) const;
 
  private:
+  void ReadLine(int number, std::string_view text);
+
   std::string path_;
   std::map<std::string, std::string> comments_;
   std::vector<std::string> header_;

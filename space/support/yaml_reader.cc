@@ -208,10 +208,12 @@ std::int64_t YamlNode::Integer(std::int64_t fallback, IntegerRange range) const 
   }
   if (status != std::errc() || value < range.min || value > range.max) {
     constexpr IntegerRange kAny;
-    const std::string allowed = range.max == kAny.max ? fmt::format("at least {}", range.min)
-                                : range.min == kAny.min
-                                    ? fmt::format("at most {}", range.max)
-                                    : fmt::format("{} to {}", range.min, range.max);
+    // Of a number that no integer holds, "at least 0" would be true.
+    const bool representable = status == std::errc();
+    const std::string allowed =
+        representable && range.max == kAny.max   ? fmt::format("at least {}", range.min)
+        : representable && range.min == kAny.min ? fmt::format("at most {}", range.max)
+                                                 : fmt::format("{} to {}", range.min, range.max);
     Fail(Error(ErrorId::kYamlRange, fmt::format("got {}, allowed {}", *text, allowed))
              .Hint("choose a value in that range"));
     return fallback;
