@@ -7,15 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "experiments/artifact_json.h"
 #include "experiments/result_table.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr const char* kStyle =
     R"(body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1b1f24}
@@ -58,20 +56,10 @@ std::string Cell(const std::optional<double>& value, const char* form) {
                                                          : std::string());
 }
 
-Json ParseArtifact(const std::string& text, const std::string& name, const char* format) {
-  try {
-    Json json = Json::parse(text);
-    if (json.at("format") != format) {
-      throw Error(ErrorId::kFormatVersion, fmt::format("allowed format \"{}\"", format))
-          .At({name, 0, 0})
-          .Hint("use the bitsearch that wrote the run, or run again");
-    }
-    return json;
-  } catch (const nlohmann::json::exception& failure) {
-    throw Error(ErrorId::kJsonSyntax, failure.what())
-        .At({name, 0, 0})
-        .Hint("delete the file and resume the run; it is written again");
-  }
+/// A p-value too small for a double is small, not zero.
+std::string PValueCell(const std::optional<double>& p_value) {
+  constexpr double kLeastShown = 1e-300;
+  return p_value.has_value() && *p_value < kLeastShown ? Cell("< 1e-300") : Cell(p_value, "{:.3g}");
 }
 
 std::string RemarkSection(const std::vector<ResultRow>& rows) {
@@ -106,8 +94,7 @@ std::string ResultSection(const std::vector<ResultRow>& rows) {
     html += Cell(row.line) + Cell(row.bits) + Cell(row.mean_weight_bits, "{:.3f}");
     for (const auto& [name, value] : row.costs) html += Cell(value);
     html += Cell(row.predicted_loss_nats, "{:.5f}") + Cell(row.top1_percent, "{:.2f}") +
-            Cell(row.loss_nats, "{:.4f}") + Cell(row.kl_nats, "{:.5f}") +
-            Cell(row.p_value, "{:.3g}");
+            Cell(row.loss_nats, "{:.4f}") + Cell(row.kl_nats, "{:.5f}") + PValueCell(row.p_value);
     std::string verdict =
         ours != nullptr && ours->budget == row.budget ? Verdict(row, *ours) : std::string();
     if (!row.note.empty()) verdict += (verdict.empty() ? "" : "; ") + row.note;
@@ -123,11 +110,11 @@ std::string ResultSection(const std::vector<ResultRow>& rows) {
 }
 
 /// A frontier as steps: the least loss that is possible up to each value of the resource.
-std::string FrontierSvg(const Json& frontier, const std::string& resource) {
+std::string FrontierSvg(const JsonValue& frontier, const std::string& resource) {
   std::vector<std::pair<double, double>> points;
-  for (const Json& point : frontier.at("points")) {
-    points.emplace_back(point.at("resources").at(resource).get<double>(),
-                        point.at("objective").get<double>());
+  for (const JsonValue& point : frontier.At("points").Elements()) {
+    points.emplace_back(point.At("resources").At(resource).Number(),
+                        point.At("objective").Number());
   }
   if (points.size() < 2) return "<p>The frontier is a single point.</p>\n";
   constexpr double kWidth = 720.0;
@@ -172,7 +159,7 @@ std::string FrontierSvg(const Json& frontier, const std::string& resource) {
       high, low, kMargin - 14, logarithmic ? " (logarithmic)" : "");
 }
 
-std::string LayerSection(const std::vector<Json>& configs) {
+std::string LayerSection(const std::vector<JsonValue>& configs) {
   if (configs.empty()) return "";
   std::string html = "<h2>Chosen bits</h2>\n<table>\n<tr><th>layer</th>";
   for (std::size_t s = 0; s < configs.size(); ++s) {
@@ -180,17 +167,22 @@ std::string LayerSection(const std::vector<Json>& configs) {
   }
   html += "</tr>\n";
   constexpr double kPixelsPerBit = 8.0;
-  const auto bits_text = [](const Json& bits) {
-    return bits.is_string() ? bits.get<std::string>() : std::to_string(bits.get<int>());
+  const auto bits_text = [](const JsonValue& bits) {
+    return bits.is_string() ? bits.String() : std::to_string(bits.Count());
   };
-  const Json& layers = configs.front().at("layers");
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    html += "<tr>" + Cell(layers[l].at("name").get<std::string>());
-    for (const Json& config : configs) {
-      const Json& layer = config.at("layers").at(l);
-      const Json& weight = layer.at("weight_bits");
-      const double width = weight.is_number() ? kPixelsPerBit * weight.get<double>() : 0.0;
-      html += Cell("W" + bits_text(weight) + " A" + bits_text(layer.at("activation_bits")));
+  std::vector<std::vector<JsonValue>> layers;
+  for (const JsonValue& config : configs) {
+    layers.push_back(config.At("layers").Elements());
+    if (layers.back().size() != layers.front().size()) {
+      throw config.At("layers").Fault("another number of layers than in the first configuration");
+    }
+  }
+  for (std::size_t l = 0; l < layers.front().size(); ++l) {
+    html += "<tr>" + Cell(layers.front()[l].At("name").String());
+    for (const std::vector<JsonValue>& config : layers) {
+      const JsonValue weight = config[l].At("weight_bits");
+      const double width = weight.is_number() ? kPixelsPerBit * weight.Number() : 0.0;
+      html += Cell("W" + bits_text(weight) + " A" + bits_text(config[l].At("activation_bits")));
       html += fmt::format(
           "<td class=\"text\"><span class=\"bar\" style=\"width:{}px\"></span></td>", width);
     }
@@ -210,26 +202,23 @@ std::string ReportHtml(const std::string& title, const ReportInputs& inputs,
       Escape(title), kStyle);
   html += ResultSection(ParseResultsJson(read(kResults), kResults));
   if (!inputs.frontiers.empty()) html += "<h2>Frontier of predicted loss</h2>\n";
-  std::vector<Json> configs;
-  try {
-    for (const std::string& name : inputs.frontiers) {
-      const Json frontier = ParseArtifact(read(name), name, "bitsearch/frontier/1");
-      // "frontier_size_bits.json" is drawn against size_bits.
-      const std::size_t start = name.find('_') + 1;
-      const std::string resource = name.substr(start, name.rfind('.') - start);
-      html += FrontierSvg(frontier, resource);
-      html += fmt::format("<p class=\"muted\">{} points{}.</p>\n", frontier.at("points").size(),
-                          frontier.at("exact").get<bool>() ? "" : ", not all there are");
-    }
-    for (const std::string& name : inputs.configs) {
-      configs.push_back(ParseArtifact(read(name), name, "bitsearch/config/1"));
-    }
-    html += LayerSection(configs);
-  } catch (const nlohmann::json::exception& failure) {
-    throw Error(ErrorId::kJsonSyntax, failure.what())
-        .At({"frontier or configuration", 0, 0})
-        .Hint("delete the run's frontier and configuration files and resume it");
+  std::vector<JsonValue> configs;
+  for (const std::string& name : inputs.frontiers) {
+    const JsonValue frontier = ParseArtifact(read(name), name);
+    RequireFormat(frontier, name, "bitsearch/frontier/1");
+    // "frontier_size_bits.json" is drawn against size_bits.
+    const std::size_t start = name.find('_') + 1;
+    const std::string resource = name.substr(start, name.rfind('.') - start);
+    html += FrontierSvg(frontier, resource);
+    html += fmt::format("<p class=\"muted\">{} points{}.</p>\n",
+                        frontier.At("points").Elements().size(),
+                        frontier.At("exact").Bool() ? "" : ", not all there are");
   }
+  for (const std::string& name : inputs.configs) {
+    configs.push_back(ParseArtifact(read(name), name));
+    RequireFormat(configs.back(), name, "bitsearch/config/1");
+  }
+  html += LayerSection(configs);
   return html + "</body></html>\n";
 }
 

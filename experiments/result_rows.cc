@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "experiments/artifact_json.h"
 #include "experiments/problem_columns.h"
 #include "space/hardware/latency_csv.h"
 #include "space/support/error.h"
@@ -92,36 +94,32 @@ std::string LinesJson(const std::vector<BudgetLines>& budgets) {
 }
 
 std::vector<BudgetLines> ParseLinesJson(const std::string& text) {
-  const auto damaged = [](const std::string& why) {
-    return Error(ErrorId::kRunDamaged, "lines.json cannot be used (" + why + ")")
-        .Hint("delete the file and resume the run; it is written again");
-  };
-  try {
-    std::vector<BudgetLines> budgets;
-    // Named, because a range-for over a member of a temporary outlives the temporary.
-    const Json lines = Json::parse(text);
-    for (const Json& item : lines.at("budgets")) {
-      BudgetLines budget;
-      budget.budget = item.at("budget").get<std::string>();
-      budget.limits = item.at("limits").get<std::string>();
-      budget.lower_bound = item.at("lower_bound").get<double>();
-      budget.gap = item.at("gap").get<double>();
-      for (const Json& entry : item.at("lines")) {
-        ResultLine line{
-            entry.at("name").get<std::string>(), entry.at("note").get<std::string>(), {}};
-        for (const Json& config : entry.at("configs")) {
-          auto parsed = ParseCanonical(config.get<std::string>());
-          if (!parsed.has_value()) throw damaged("a configuration cannot be read");
-          line.configs.push_back(*std::move(parsed));
-        }
-        budget.lines.push_back(std::move(line));
+  const JsonValue json = ParseArtifact(text, "lines.json", ErrorId::kRunDamaged);
+  std::vector<BudgetLines> budgets;
+  for (const JsonValue& item : json.At("budgets").Elements()) {
+    BudgetLines budget;
+    budget.budget = item.At("budget").String();
+    budget.limits = item.At("limits").String();
+    // Null is how JSON writes what is infinite: a search that time cut short has no bound.
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const auto number = [&](const char* key, double infinite) {
+      const JsonValue value = item.At(key);
+      return value.is_null() ? infinite : value.Number();
+    };
+    budget.lower_bound = number("lower_bound", -kInfinity);
+    budget.gap = number("gap", kInfinity);
+    for (const JsonValue& entry : item.At("lines").Elements()) {
+      ResultLine line{entry.At("name").String(), entry.At("note").String(), {}};
+      for (const JsonValue& config : entry.At("configs").Elements()) {
+        auto parsed = ParseCanonical(config.String());
+        if (!parsed.has_value()) throw config.Fault("this is no configuration");
+        line.configs.push_back(*std::move(parsed));
       }
-      budgets.push_back(std::move(budget));
+      budget.lines.push_back(std::move(line));
     }
-    return budgets;
-  } catch (const nlohmann::json::exception& failure) {
-    throw damaged(failure.what());
+    budgets.push_back(std::move(budget));
   }
+  return budgets;
 }
 
 std::optional<BitConfig> ParseCanonical(const std::string& text) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "experiments/artifact_json.h"
 #include "space/hardware/latency_csv.h"
 #include "space/support/error.h"
 
@@ -18,15 +19,17 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "bitsearch/results/1";
 constexpr unsigned kHexBits = 4;
+/// What an evaluation's text is called in messages: it stands in the journal and in a file.
+constexpr const char* kEvaluationName = "evaluations.json";
 
 Json OrNull(const std::optional<double>& value) {
   return value.has_value() && std::isfinite(*value) ? Json(*value) : Json(nullptr);
 }
 
-std::optional<double> NumberOf(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) return std::nullopt;
-  return found->get<double>();
+std::optional<double> NumberOf(const JsonValue& json, const char* key) {
+  const auto found = json.Find(key);
+  if (!found || found->is_null()) return std::nullopt;
+  return found->Number();
 }
 
 std::string Text(const std::optional<double>& value, const char* form) {
@@ -106,40 +109,28 @@ std::string ResultsJson(const std::vector<ResultRow>& rows) {
 }
 
 std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::string& name) {
-  try {
-    const Json json = Json::parse(text);
-    if (json.at("format") != kFormat) {
-      throw Error(ErrorId::kFormatVersion,
-                  fmt::format("got format \"{}\", allowed \"{}\"",
-                              json.at("format").get<std::string>(), kFormat))
-          .At({name, 0, 0})
-          .Hint("use the bitsearch that wrote the file, or run again");
+  const JsonValue json = ParseArtifact(text, name);
+  RequireFormat(json, name, kFormat);
+  std::vector<ResultRow> rows;
+  for (const JsonValue& item : json.At("rows").Elements()) {
+    ResultRow row;
+    row.budget = item.At("budget").String();
+    row.line = item.At("line").String();
+    row.note = item.At("note").String();
+    row.bits = item.At("bits").String();
+    row.mean_weight_bits = NumberOf(item, "mean_weight_bits");
+    for (const auto& [key, value] : item.At("costs").Members()) {
+      row.costs.emplace_back(key, value.String());
     }
-    std::vector<ResultRow> rows;
-    for (const Json& item : json.at("rows")) {
-      ResultRow row;
-      row.budget = item.at("budget").get<std::string>();
-      row.line = item.at("line").get<std::string>();
-      row.note = item.at("note").get<std::string>();
-      row.bits = item.at("bits").get<std::string>();
-      row.mean_weight_bits = NumberOf(item, "mean_weight_bits");
-      for (const auto& [key, value] : item.at("costs").items()) {
-        row.costs.emplace_back(key, value.get<std::string>());
-      }
-      row.predicted_loss_nats = NumberOf(item, "predicted_loss_nats");
-      row.samples = item.at("samples").get<std::int64_t>();
-      row.top1_percent = NumberOf(item, "top1_percent");
-      row.loss_nats = NumberOf(item, "loss_nats");
-      row.kl_nats = NumberOf(item, "kl_nats");
-      row.p_value = NumberOf(item, "p_value");
-      rows.push_back(std::move(row));
-    }
-    return rows;
-  } catch (const nlohmann::json::exception& failure) {
-    throw Error(ErrorId::kJsonSyntax, failure.what())
-        .At({name, 0, 0})
-        .Hint("delete the file and resume the run; it is written again");
+    row.predicted_loss_nats = NumberOf(item, "predicted_loss_nats");
+    row.samples = item.At("samples").Count();
+    row.top1_percent = NumberOf(item, "top1_percent");
+    row.loss_nats = NumberOf(item, "loss_nats");
+    row.kl_nats = NumberOf(item, "kl_nats");
+    row.p_value = NumberOf(item, "p_value");
+    rows.push_back(std::move(row));
   }
+  return rows;
 }
 
 std::string ResultsCsv(const std::vector<ResultRow>& rows) {
@@ -226,29 +217,24 @@ std::string EvaluationJson(const Evaluation& evaluation) {
 }
 
 Evaluation ParseEvaluationJson(const std::string& text) {
-  try {
-    const Json json = Json::parse(text);
-    Evaluation evaluation;
-    evaluation.samples = json.at("samples").get<std::int64_t>();
-    evaluation.correct = json.at("correct").get<std::int64_t>();
-    constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-    evaluation.loss_nats = NumberOf(json, "loss_nats").value_or(kUnknown);
-    evaluation.kl_nats = NumberOf(json, "kl_nats").value_or(kUnknown);
-    for (const char c : json.at("correct_per_sample").get<std::string>()) {
-      const unsigned digit =
-          c <= '9' ? static_cast<unsigned>(c - '0') : static_cast<unsigned>(c - 'a') + 10U;
-      for (unsigned mask = 1U << (kHexBits - 1); mask != 0; mask >>= 1U) {
-        if (evaluation.correct_per_sample.size() == static_cast<std::size_t>(evaluation.samples)) {
-          break;
-        }
-        evaluation.correct_per_sample.push_back((digit & mask) != 0);
+  const JsonValue json = ParseArtifact(text, kEvaluationName, ErrorId::kRunDamaged);
+  Evaluation evaluation;
+  evaluation.samples = json.At("samples").Count();
+  evaluation.correct = json.At("correct").Count();
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  evaluation.loss_nats = NumberOf(json, "loss_nats").value_or(kUnknown);
+  evaluation.kl_nats = NumberOf(json, "kl_nats").value_or(kUnknown);
+  for (const char c : json.At("correct_per_sample").String()) {
+    const unsigned digit =
+        c <= '9' ? static_cast<unsigned>(c - '0') : static_cast<unsigned>(c - 'a') + 10U;
+    for (unsigned mask = 1U << (kHexBits - 1); mask != 0; mask >>= 1U) {
+      if (evaluation.correct_per_sample.size() == static_cast<std::size_t>(evaluation.samples)) {
+        break;
       }
+      evaluation.correct_per_sample.push_back((digit & mask) != 0);
     }
-    return evaluation;
-  } catch (const nlohmann::json::exception& failure) {
-    throw Error(ErrorId::kRunDamaged, failure.what())
-        .Hint("the run directory was changed by hand; start a new run");
   }
+  return evaluation;
 }
 
 }  // namespace bitsearch

@@ -180,8 +180,10 @@ std::vector<MeasuredConfig> ReadMeasuredConfigs(const std::string& path) {
     Json json;
     try {
       json = Json::parse(content);
-    } catch (const Json::exception& failure) {
-      throw Error(ErrorId::kJsonSyntax, failure.what()).At(where);
+    } catch (const Json::exception&) {
+      throw Error(ErrorId::kJsonSyntax, "this line is not JSON")
+          .At(where)
+          .Hint("each line holds one JSON object, as bitsearch predictor train --help says");
     }
     configs.push_back(FromJson(json, where));
   }

@@ -80,11 +80,13 @@ std::optional<TrainingCheckpoint::Progress> TrainingCheckpoint::Load() const {
     }
     archive.read("history", progress.history);
     return progress;
-  } catch (const c10::Error& error) {
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {  // LibTorch's text tells its own source lines
     throw Error(ErrorId::kCheckpoint,
-                std::string("cannot read the checkpoint: ") + error.what_without_backtrace())
+                "the checkpoint cannot be read: it is damaged or cut short, or something else")
         .At({path_.string()})
-        .Hint("delete it to start anew");
+        .Hint("delete it to start anew, or restore a copy");
   }
 }
 
