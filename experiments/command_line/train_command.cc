@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -23,7 +24,35 @@ struct TrainCommandOptions {
   std::string file;
   std::vector<std::string> overrides;
   bool resume = false;
+  bool force = false;
 };
+
+namespace fs = std::filesystem;
+
+fs::path CheckpointOf(const TrainSection& section) {
+  return section.output.string() + ".checkpoint";
+}
+
+/// What an earlier training left is not overwritten unless the user says so.
+void RequireFree(const TrainSection& section, const TrainCommandOptions& options) {
+  if (options.force) return;
+  const fs::path checkpoint = CheckpointOf(section);
+  const bool resumable = fs::exists(checkpoint);
+  if (options.resume ? resumable || !fs::exists(section.output)
+                     : !resumable && !fs::exists(section.output)) {
+    return;
+  }
+  const bool half_done = resumable && !fs::exists(section.output);
+  throw Error(ErrorId::kRunExists,
+              half_done        ? "a training that was not finished has its checkpoint here"
+              : options.resume ? "the file exists, and there is no checkpoint to go on from"
+                               : "the file exists")
+      .At({half_done ? checkpoint.string() : section.output.string()})
+      .Key("train.output")
+      .Hint(resumable ? "add --resume to go on with that training, --force to start anew and "
+                        "overwrite it, or name another file"
+                      : "add --force to overwrite it, or name another file");
+}
 
 LayerGraph StartingNetwork(const Experiment& experiment, const Dataset& train) {
   if (!experiment.model.file.empty()) return ReadOnnx(experiment.model.file);
@@ -38,6 +67,7 @@ ExitCode RunTraining(const TrainCommandOptions& options, CommandContext& context
       ReadExperiment(options.file, options.overrides, ExperimentUse::kTrain);
   const TrainSection& section = *experiment.train;
   RequireWritable(section.output);
+  RequireFree(section, options);
   const Dataset train = Dataset::Load(*experiment.data.train);
   const Dataset validation = Dataset::Load(*experiment.data.validation);
   TrainOptions train_options;
@@ -51,7 +81,7 @@ ExitCode RunTraining(const TrainCommandOptions& options, CommandContext& context
   train_options.crop_padding = static_cast<int>(section.crop_padding);
   train_options.flip = section.flip;
   train_options.device = experiment.device;
-  train_options.checkpoint = section.output.string() + ".checkpoint";
+  train_options.checkpoint = CheckpointOf(section);
   train_options.resume = options.resume;
   RunContext run = context.run;
   run.root_seed = experiment.seed;
@@ -81,8 +111,13 @@ void AddTrainCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--set", options->overrides, "Override one key: --set train.epochs=5")
       ->expected(1)
       ->take_all();
-  command->add_flag("--resume", options->resume,
-                    "Continue from the checkpoint beside the output, if there is one");
+  CLI::Option* resume =
+      command->add_flag("--resume", options->resume,
+                        "Continue from the checkpoint beside the output, if there is one");
+  command
+      ->add_flag("--force", options->force,
+                 "Start anew and overwrite what an earlier training has written")
+      ->excludes(resume);
   command->callback([options, &context] {
     context.action = [options, &context] {
       return WithPlace({options->file}, [&] { return RunTraining(*options, context); });
