@@ -98,6 +98,14 @@ std::optional<std::vector<ArtifactRecord>> Journal::FinishedStage(
   });
 }
 
+bool Journal::WasFinished(const std::string& stage) const {
+  return database_->Do([&] {
+    SQLite::Statement query(database_->sqlite, "SELECT 1 FROM stages WHERE name = ?");
+    query.bind(1, stage);
+    return query.executeStep();
+  });
+}
+
 void Journal::FinishStage(const std::string& stage, const std::string& input_hash,
                           const std::vector<ArtifactRecord>& artifacts) {
   database_->Do([&] {

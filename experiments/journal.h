@@ -31,6 +31,8 @@ class Journal {
   /// The artifacts of a stage that was finished on inputs of this hash; nothing otherwise.
   std::optional<std::vector<ArtifactRecord>> FinishedStage(const std::string& stage,
                                                            const std::string& input_hash) const;
+  /// True if the stage was finished on any inputs.
+  bool WasFinished(const std::string& stage) const;
   void FinishStage(const std::string& stage, const std::string& input_hash,
                    const std::vector<ArtifactRecord>& artifacts);
 

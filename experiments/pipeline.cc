@@ -51,6 +51,17 @@ bool IsFinished(const Stage& stage, const std::string& input_hash, RunDirectory&
   });
 }
 
+/// Of a stage that is not finished: why, if it once was.
+std::string WhyAnew(const Stage& stage, const std::string& input_hash, RunDirectory& run) {
+  if (run.journal().FinishedStage(stage.name, input_hash).has_value()) {
+    return ": computed anew, for its files are not as it left them";
+  }
+  if (run.journal().WasFinished(stage.name)) {
+    return ": computed anew, for what it depends on has changed";
+  }
+  return "";
+}
+
 void WriteTiming(RunDirectory& run) {
   nlohmann::ordered_json seconds = nlohmann::ordered_json::object();
   for (const auto& [stage, value] : run.journal().Seconds()) seconds[stage] = value;
@@ -128,7 +139,7 @@ PipelineSummary RunStages(const std::vector<Stage>& stages, RunDirectory& run,
       summary.skipped.push_back(stage.name);
       continue;
     }
-    context.progress->Log(title);
+    context.progress->Log(title + WhyAnew(stage, hash, run));
     {
       const Stopwatch stopwatch(run, stage.name);
       StageScope scope(stage, Sha256(std::string_view(ParametersText(stage))), run, context);

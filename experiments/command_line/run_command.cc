@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "experiments/experiment.h"
+#include "experiments/experiment_changes.h"
 #include "experiments/goal_walk.h"
 #include "experiments/search_run.h"
 #include "space/support/error.h"
@@ -38,7 +39,20 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
                                            ? std::filesystem::path("runs") / experiment.name
                                            : std::filesystem::path(options.out);
   RunDirectory run(folder, options.resume ? RunOpen::kResume : RunOpen::kNew);
-  run.Write(RunDirectory::kConfiguration, ExperimentText(experiment));
+  const std::string resolved = ExperimentText(experiment);
+  if (run.Has(RunDirectory::kConfiguration)) {
+    const std::vector<std::string> changes =
+        ChangedKeys(run.Read(RunDirectory::kConfiguration), resolved);
+    for (const std::string& change : changes) {
+      run_context.progress->Warning("changed since this run was last started: " + change);
+    }
+    if (!changes.empty()) {
+      run_context.progress->Warning(
+          "stages that depend on what changed are computed anew and their files replaced; to keep "
+          "both, stop and name another folder by --out");
+    }
+  }
+  run.Write(RunDirectory::kConfiguration, resolved);
   RunSearch(
       experiment, network, run, [&] { return LoadTorchBackend(context.executable_folder); },
       run_context);
@@ -65,7 +79,8 @@ void AddRunCommand(CLI::App& app, CommandContext& context) {
       ->take_all();
   command->add_option("--out", options->out, "The run's folder (default: runs/NAME)");
   command->add_flag("--resume", options->resume,
-                    "Go on with the run in the folder, or start it if there is none");
+                    "Go on with the run in the folder, or start it if there is none; where options "
+                    "have changed, say which and compute anew what depends on them");
   command->callback([options, &context] {
     context.action = [options, &context] { return Run(*options, context); };
   });

@@ -63,10 +63,23 @@ class PipelineTest : public ::testing::Test {
 
   PipelineSummary Run(int count, RunOpen open = RunOpen::kResume) {
     RunDirectory run(folder_, open);
-    return RunStages(Stages(count), run, RunContext{});
+    RunContext context;
+    context.progress = std::make_shared<LineKeeper>(&lines_);
+    return RunStages(Stages(count), run, context);
   }
 
+  /// Keeps what is logged.
+  class LineKeeper : public NullProgressSink {
+   public:
+    explicit LineKeeper(std::vector<std::string>* lines) : lines_(lines) {}
+    void Log(std::string_view line) override { lines_->emplace_back(line); }
+
+   private:
+    std::vector<std::string>* lines_;
+  };
+
   fs::path folder_;
+  std::vector<std::string> lines_;
   std::string sum_parameters_;
   int computed_items_ = 0;
   int computed_sums_ = 0;
@@ -103,6 +116,22 @@ TEST_F(PipelineTest, ChangedInputsAreComputedAgain) {
   EXPECT_EQ(computed_items_, 7);  // items belong to the inputs they were computed from
   sum_parameters_ = "other";
   EXPECT_THAT(Run(4).computed, ElementsAre("sum"));
+}
+
+TEST_F(PipelineTest, SaysWhatIsComputedAnewAndWhy) {
+  Run(3);
+  EXPECT_THAT(lines_, ElementsAre("1/2 squares", "2/2 sum"));
+  lines_.clear();
+  sum_parameters_ = "other";
+  Run(3);
+  EXPECT_THAT(lines_, ElementsAre("1/2 squares: finished before, kept",
+                                  "2/2 sum: computed anew, for what it depends on has changed"));
+  lines_.clear();
+  fs::remove(folder_ / "squares.txt");
+  Run(3);
+  EXPECT_THAT(lines_,
+              ElementsAre("1/2 squares: computed anew, for its files are not as it left them",
+                          "2/2 sum: finished before, kept"));
 }
 
 TEST_F(PipelineTest, DamagedOrMissingArtifactsAreComputedAgain) {
