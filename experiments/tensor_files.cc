@@ -8,7 +8,6 @@
 #include "space/support/npy.h"
 
 namespace bitsearch {
-namespace {
 
 Shape ParseShape(const std::string& text) {
   Shape shape;
@@ -26,8 +25,6 @@ Shape ParseShape(const std::string& text) {
   }
   return shape;
 }
-
-}  // namespace
 
 FloatTensor ReadTensorFile(const std::filesystem::path& path, const std::string& shape) {
   const std::vector<std::byte> bytes = ReadBinaryFile(path);

@@ -10,6 +10,9 @@
 
 namespace bitsearch {
 
+/// "1,3,48,160" → {1, 3, 48, 160}. Throws Error(kUsage), keyed --shape, for anything else.
+Shape ParseShape(const std::string& text);
+
 /// `shape` ("1,3,48,160") is needed for raw files and must agree for .npy if given. Throws
 /// Error(kArrayFormat) where the file is neither, or shape and size differ; Error(kFileNotFound).
 FloatTensor ReadTensorFile(const std::filesystem::path& path, const std::string& shape);

@@ -119,8 +119,9 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
     if (traces.empty()) {
       throw Error(ErrorId::kUsage, "method '" + options.method + "' has no traces")
           .Key("--trace-out")
-          .Hint("leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or "
-                "eigenvalue");
+          .Hint(
+              "leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or "
+              "eigenvalue");
     }
     WriteFileAtomically(options.trace_out, traces);
   }
@@ -142,7 +143,14 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--samples", options->samples, "Use the first N records")
       ->check(IntegerText(1, std::int64_t{1} << 40))
       ->capture_default_str();
-  command->add_option("--method", options->method)
+  command
+      ->add_option("--method", options->method,
+                   "One layer quantized at a time and run: perturbation = kl (KL divergence to the "
+                   "float network), loss, output-mse. The error in second-order expansion: "
+                   "second-order. Curvature, a mean Hessian trace times the squared error: "
+                   "hutchinson = hessian, hutchinson-joint, hutchpp, xtrace; from gradients "
+                   "gauss-newton, gauss-newton-sampled, fisher; from the largest eigenvalue "
+                   "eigenvalue")
       ->check(NameText(SensitivityMethodNames()))
       ->capture_default_str();
   command
@@ -156,7 +164,7 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
       ->check(NumberText(0.0, 1.0));
   command->add_option("--time-limit", options->time_limit_s, "Seconds for more probes; 0: none")
       ->check(NumberText(0.0));
-  command->add_option("--batch-size", options->batch_size)
+  command->add_option("--batch-size", options->batch_size, "Records per pass")
       ->check(IntegerText(1, 1 << 20))
       ->capture_default_str();
   command
@@ -164,18 +172,22 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
                    "half: 1/2 * mean trace * error, in nats; hawq: without the half")
       ->check(NameText({"half", "hawq"}))
       ->capture_default_str();
-  command->add_option("--weight-bits", options->weight_bits)->capture_default_str();
+  command
+      ->add_option("--weight-bits", options->weight_bits,
+                   "Candidates: 1 to 16, ternary, fp16, bf16, fp32, with commas between")
+      ->capture_default_str();
   command
       ->add_option("--activation-bits", options->activation_bits,
                    "Other than fp32: inputs of layers are quantized too")
       ->capture_default_str();
   command->add_option("--calibration", options->calibration,
                       "Data for activation ranges and bias correction (default: --data)");
-  command->add_option("--calibration-samples", options->calibration_samples)
+  command
+      ->add_option("--calibration-samples", options->calibration_samples, "Use the first N of them")
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--no-bias-correction", options->no_bias_correction);
-  command->add_option("--seed", options->seed)
+  command->add_flag("--no-bias-correction", options->no_bias_correction, "Calibrate ranges only");
+  command->add_option("--seed", options->seed, "Root of every random stream")
       ->check(IntegerText(0, std::numeric_limits<std::int64_t>::max()))
       ->capture_default_str();
   command->add_option("--device", options->device, "cpu, cuda or cuda:N")->capture_default_str();
