@@ -145,6 +145,7 @@ struct Experiment {
   /// "data.search", "space.pins.GLOB", "budgets.NAME", "sensitivity.file".
   std::map<std::string, SourceLocation> places;
 
+  bool asks_for_search() const { return !budgets.empty() || goal.has_value(); }
   /// The place of a key, or of the file.
   SourceLocation PlaceOf(const std::string& key) const;
 };

@@ -69,9 +69,7 @@ void WriteSplit(YAML::Emitter& out, const std::string& key, const std::optional<
 }
 
 void WriteRange(Map& map, const RangeSpec& range) {
-  map.Text("range", range.method == RangeMethod::kMinMax       ? "min_max"
-                    : range.method == RangeMethod::kPercentile ? "percentile"
-                                                               : "mse");
+  map.Text("range", NameOf(range.method));
   if (range.method == RangeMethod::kPercentile) map.Number("percentile", range.percentile);
 }
 
@@ -82,9 +80,7 @@ void WriteQuantization(YAML::Emitter& out, Map& root, const QuantizationSpec& qu
       const WeightQuantizerSpec& weight = quantization.weight;
       Map map(out, "weights");
       const bool grouped = weight.granularity == Granularity::kPerGroup;
-      map.Text("granularity", weight.granularity == Granularity::kPerTensor ? "per_tensor"
-                              : grouped                                     ? "per_group"
-                                                                            : "per_channel");
+      map.Text("granularity", NameOf(weight.granularity));
       if (grouped) map.Number("group_size", weight.group_size);
       map.Boolean("symmetric", weight.symmetric);
       map.Boolean("narrow", weight.narrow);

@@ -22,7 +22,7 @@ struct CheckOptions {
 ExitCode Check(const CheckOptions& options, CommandContext& context) {
   const Experiment experiment =
       ReadExperiment(options.file, options.overrides, ExperimentUse::kCheck);
-  if (!experiment.train.has_value()) {
+  if (experiment.asks_for_search() || !experiment.train.has_value()) {
     WithPlace({options.file}, [&] { return PrepareSearch(experiment, context.run); });
   }
   context.out << options.file << ": no errors\n";

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -98,6 +99,13 @@ class FakeSession : public QuantizationSession {
   }
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
     return std::vector<LayerQuantizers>(config.choices.size());
+  }
+  FloatTensor Outputs(const BitConfig&, const Dataset&, const RunContext&) override {
+    throw Error(ErrorId::kInternal, "not here");
+  }
+  std::vector<FloatTensor> LayerOutputs(const BitConfig&, const Dataset&,
+                                        const std::vector<FloatTensor>&) override {
+    throw Error(ErrorId::kInternal, "not here");
   }
 
  private:
@@ -269,6 +277,49 @@ TEST_F(SearchRunTest, UnmatchedPinsAndMissingFilesAreErrors) {
   EXPECT_EQ(id_of("search.solver=simplex"), ErrorId::kSolverUnknown);
 }
 
+TEST_F(SearchRunTest, NoFaultHidesAnother) {
+  WriteFileAtomically(folder_ / "losses.csv",
+                      "layer,weight_bits,activation_bits,loss_increase\nconv1,8,fp32,nan\n");
+  try {
+    PrepareSearch(Read({"sensitivity.file=" + (folder_ / "losses.csv").string(),
+                        "data.report.samples=400", "data.search=cifar10:absent.bin",
+                        "search.solver=simplex", "budgets=[{mean_weight_bits: 1}]"}),
+                  RunContext{});
+    FAIL();
+  } catch (const ErrorList& list) {
+    std::set<ErrorId> ids;
+    for (const Error& error : list.errors()) ids.insert(error.id());
+    EXPECT_THAT(ids, ::testing::UnorderedElementsAre(
+                         ErrorId::kCsvNumber, ErrorId::kDataCount, ErrorId::kFileNotFound,
+                         ErrorId::kSolverUnknown, ErrorId::kBudgetInfeasible))
+        << list.what();
+  }
+}
+
+TEST_F(SearchRunTest, TheConfigurationSaysHowItWasChosen) {
+  const auto config_of = [&](const std::string& out, const std::vector<std::string>& overrides) {
+    Run(out, overrides);
+    return nlohmann::json::parse(ReadTextFile(folder_ / out / "config_1.json"));
+  };
+  const nlohmann::json measured = config_of("measured", {});
+  EXPECT_EQ(measured.at("chosen_by"), "measured");
+  EXPECT_GE(measured.at("predicted_loss_nats"), measured.at("lower_bound_nats"));
+  const nlohmann::json predicted = config_of("predicted", {"search.measured_candidates=0"});
+  EXPECT_EQ(predicted.at("chosen_by"), "predicted");
+  EXPECT_EQ(predicted.at("gap"), 0.0);
+  EXPECT_EQ(predicted.at("lower_bound_nats"), measured.at("lower_bound_nats"));
+}
+
+TEST(LinesJsonTest, ASearchWithoutABoundIsReadBack) {
+  BudgetLines lines;
+  lines.lower_bound = -std::numeric_limits<double>::infinity();
+  lines.gap = std::numeric_limits<double>::infinity();
+  const std::vector<BudgetLines> again = ParseLinesJson(LinesJson({lines}));
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].lower_bound, lines.lower_bound);
+  EXPECT_EQ(again[0].gap, lines.gap);
+}
+
 TEST_F(SearchRunTest, OursIsNeverWorseThanABaselineInPredictedLoss) {
   Run("run", {"search.measured_candidates=0"});
   const auto rows =
@@ -310,7 +361,8 @@ TEST_F(SearchRunTest, AGoalGivesTheCheapestConfigurationWithinTheDrop) {
   const auto goal_of = [&](const std::string& drop) {
     const std::string out = "goal" + drop;
     Run(out, {"goal={minimise: size_bytes, subject_to: {accuracy_drop: " + drop + "}}"});
-    EXPECT_TRUE(fs::exists(folder_ / out / "config_goal.json"));
+    const auto config = nlohmann::json::parse(ReadTextFile(folder_ / out / "config_goal.json"));
+    EXPECT_EQ(config.at("chosen_by"), "goal");
     EXPECT_TRUE(fs::exists(folder_ / out / "results.json"));  // budgets are answered as well
     return nlohmann::json::parse(ReadTextFile(folder_ / out / "goal.json"));
   };

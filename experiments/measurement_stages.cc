@@ -1,0 +1,139 @@
+// Stages that run the quantized network: the choice among whole configurations, the figures of the
+// result table, and the walk to a goal.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "experiments/baselines.h"
+#include "experiments/goal_walk.h"
+#include "experiments/result_rows.h"
+#include "experiments/result_table.h"
+#include "experiments/search_stages.h"
+#include "search/measured_search.h"
+#include "space/hardware/latency_csv.h"
+
+namespace bitsearch {
+namespace {
+
+constexpr const char* kCandidatesName = "candidates.csv";
+
+void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
+  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
+  std::string csv = "budget,configuration,predicted_loss_nats,measured_kl_nats\n";
+  JournalledEvaluator evaluator = inputs.On(spec, "search", scope);
+  for (std::size_t b = 0; inputs.experiment.search.measured_candidates > 0 && b < all.size(); ++b) {
+    const NamedProblem limited = WithBudget(inputs.network, named, inputs.experiment.budgets[b]);
+    const BitConfig additive = all[b].lines.front().configs.front();
+    std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
+    const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
+    for (const BaselineLine& line :
+         MakeBaselines(limited, section, "auto", all[b].budget, scope.context())) {
+      starts.insert(starts.end(), line.choices.begin(), line.choices.end());
+    }
+    const std::vector<RankedConfiguration> measured = SearchByMeasurement(
+        limited.problem, starts,
+        [&](const std::vector<ChoiceIndex>& choice) {
+          const BitConfig config = ToBitConfig(limited, choice);
+          return evaluator.Evaluate({&config, 1}).front().kl_nats;
+        },
+        {inputs.experiment.search.measured_candidates, all[b].budget}, scope.context());
+    for (const RankedConfiguration& candidate : measured) {
+      csv += fmt::format("{},\"{}\",{},{}\n", CsvCell(all[b].budget),
+                         ToBitConfig(limited, candidate.choice).Canonical(), candidate.predicted,
+                         candidate.measured);
+    }
+    // The optimum keeps the budget, so something was measured.
+    const RankedConfiguration& best = measured.front();
+    all[b].gap = (best.predicted - all[b].lower_bound) / std::max(std::abs(best.predicted), 1e-12);
+    all[b].lines.front().name = kAdditiveLine;
+    all[b].lines.insert(all[b].lines.begin(), {"ours",
+                                               fmt::format("best of {} measured", measured.size()),
+                                               {ToBitConfig(limited, best.choice)}});
+  }
+  scope.Write(kRefinedName, LinesJson(all));
+  scope.Write(kCandidatesName, csv);
+}
+
+}  // namespace
+
+Stage RefinementStage(SearchInputs& inputs) {
+  const DataSpec spec = inputs.SensitivityData();
+  Stage stage{"refinement",
+              fmt::format("candidates {} seed {}\n{}\ndata {}",
+                          inputs.experiment.search.measured_candidates, inputs.experiment.seed,
+                          inputs.quantization, inputs.hashes.Of(spec)),
+              inputs.cost_names,
+              {kRefinedName, kCandidatesName},
+              {}};
+  stage.inputs.emplace_back(kSensitivityName);
+  stage.inputs.emplace_back(kLinesName);
+  stage.work = [&inputs, spec](StageScope& scope) { Refine(inputs, scope, spec); };
+  return stage;
+}
+
+Stage EvaluationStage(SearchInputs& inputs) {
+  Stage stage{"evaluation", "", {kRefinedName}, {kEvaluationsName}, {}};
+  stage.parameters =
+      fmt::format("{}\nreport {}\nfp32 {}", inputs.quantization,
+                  inputs.hashes.Of(inputs.experiment.data.report), inputs.wants_fp32());
+  stage.work = [&inputs](StageScope& scope) {
+    std::vector<BitConfig> configs;
+    std::set<std::string> seen;
+    const auto add = [&](const BitConfig& config) {
+      if (seen.insert(config.Canonical()).second) configs.push_back(config);
+    };
+    if (inputs.wants_fp32()) add(inputs.Fp32());
+    for (const BudgetLines& budget : ParseLinesJson(scope.Read(kRefinedName))) {
+      for (const ResultLine& line : budget.lines) {
+        for (const BitConfig& config : line.configs) add(config);
+      }
+    }
+    JournalledEvaluator evaluator = inputs.On(*inputs.experiment.data.report, "report", scope);
+    nlohmann::ordered_json all = nlohmann::ordered_json::object();
+    const auto total = static_cast<std::int64_t>(configs.size());
+    for (std::size_t i = 0; i < configs.size(); ++i) {
+      all[configs[i].Canonical()] = EvaluationJson(evaluator.Evaluate({&configs[i], 1}).front());
+      scope.context().progress->Progress("evaluate", static_cast<std::int64_t>(i) + 1, total);
+    }
+    scope.Write(kEvaluationsName, all.dump(1) + "\n");
+  };
+  return stage;
+}
+
+Stage GoalStage(SearchInputs& inputs) {
+  const GoalSection& goal = *inputs.experiment.goal;
+  Stage stage{
+      "goal",
+      fmt::format("minimise {} drop {} confidence {} evaluations {}\n{}\nsearch {}\n"
+                  "report {}",
+                  goal.minimise, goal.accuracy_drop_percent, goal.confidence, goal.max_evaluations,
+                  inputs.quantization, inputs.hashes.Of(inputs.experiment.data.search),
+                  inputs.hashes.Of(inputs.experiment.data.report)),
+      inputs.cost_names,
+      {kGoalName, kGoalConfigName},
+      {}};
+  stage.inputs.emplace_back(kSensitivityName);
+  stage.work = [&inputs, &goal](StageScope& scope) {
+    const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+    JournalledEvaluator search = inputs.On(*inputs.experiment.data.search, "search", scope);
+    JournalledEvaluator report = inputs.On(*inputs.experiment.data.report, "report", scope);
+    const BitConfig fp32 = inputs.Fp32();
+    const Evaluation search_reference = search.Evaluate({&fp32, 1}).front();
+    const Evaluation report_reference = report.Evaluate({&fp32, 1}).front();
+    const GoalOutcome outcome = WalkToGoal(inputs.network, named, goal, {search, search_reference},
+                                           {report, report_reference}, scope.context());
+    ConfigDocument document = inputs.DocumentOf(outcome.config);
+    document.predicted_loss_nats = PredictedLoss(named, outcome.config);
+    document.chosen_by = "goal";
+    document.measured = report.Evaluate({&outcome.config, 1}).front();
+    scope.Write(kGoalName, outcome.json);
+    scope.Write(kGoalConfigName, ConfigJson(document));
+  };
+  return stage;
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,88 @@
+// Stages that only write down: the result table, the configuration files, the page.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "experiments/report.h"
+#include "experiments/result_rows.h"
+#include "experiments/result_table.h"
+#include "experiments/search_stages.h"
+
+namespace bitsearch {
+namespace {
+
+/// Raised where configuration files say more than before, so that a resume writes old ones anew.
+constexpr int kConfigContent = 2;
+
+void WriteResults(SearchInputs& inputs, StageScope& scope) {
+  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  const std::vector<BudgetLines> lines = ParseLinesJson(scope.Read(kRefinedName));
+  std::map<std::string, Evaluation> evaluations;
+  const auto all = nlohmann::ordered_json::parse(scope.Read(kEvaluationsName));
+  for (const auto& [config, payload] : all.items()) {
+    evaluations[config] = ParseEvaluationJson(payload.get<std::string>());
+  }
+  const std::vector<ResultRow> rows =
+      ResultRows(inputs.network, named, lines, evaluations,
+                 inputs.wants_fp32() ? std::optional<BitConfig>(inputs.Fp32()) : std::nullopt);
+  scope.Write(kResultsName, ResultsJson(rows));
+  scope.Write("results.csv", ResultsCsv(rows));
+  scope.Write(kResultsTextName, ResultsText(rows));
+  for (std::size_t b = 0; b < lines.size(); ++b) {
+    const BitConfig& config = lines[b].lines.front().configs.front();
+    ConfigDocument document = inputs.DocumentOf(config);
+    document.predicted_loss_nats = PredictedLoss(named, config);
+    // Where measuring chose, the solver's own answer is the line after.
+    const bool measured = lines[b].lines.size() > 1 && lines[b].lines[1].name == kAdditiveLine;
+    document.chosen_by = measured ? "measured" : "predicted";
+    if (std::isfinite(lines[b].lower_bound)) {
+      document.lower_bound_nats = lines[b].lower_bound;
+      document.gap = lines[b].gap;
+    }
+    document.measured = evaluations.at(config.Canonical());
+    scope.Write(ConfigName(b), ConfigJson(document));
+  }
+}
+
+}  // namespace
+
+Stage ResultStage(SearchInputs& inputs) {
+  Stage stage{"results",
+              fmt::format("{}\nmodel {}\nseed {}\nfp32 {}\nconfig {}", inputs.quantization,
+                          inputs.experiment.model.file.filename().string(), inputs.experiment.seed,
+                          inputs.wants_fp32(), kConfigContent),
+              inputs.cost_names,
+              {kResultsName, "results.csv", kResultsTextName},
+              {}};
+  for (const char* name : {kSensitivityName, kRefinedName, kEvaluationsName}) {
+    stage.inputs.emplace_back(name);
+  }
+  for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+    stage.outputs.push_back(ConfigName(b));
+  }
+  stage.work = [&inputs](StageScope& scope) { WriteResults(inputs, scope); };
+  return stage;
+}
+
+Stage ReportStage(SearchInputs& inputs) {
+  Stage stage{
+      "report", inputs.experiment.name, {kResultsName, kSensitivityName}, {kReportName}, {}};
+  ReportInputs names;
+  for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+    names.configs.push_back(ConfigName(b));
+  }
+  for (const std::string& resource : FrontierResources(inputs.experiment)) {
+    names.frontiers.push_back(FrontierName(resource));
+  }
+  stage.inputs.insert(stage.inputs.end(), names.configs.begin(), names.configs.end());
+  stage.inputs.insert(stage.inputs.end(), names.frontiers.begin(), names.frontiers.end());
+  stage.work = [&inputs, names](StageScope& scope) {
+    scope.Write(kReportName, ReportHtml(inputs.experiment.name, names,
+                                        [&](const std::string& name) { return scope.Read(name); }));
+  };
+  return stage;
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,135 @@
+#include "experiments/search_inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "experiments/result_rows.h"
+#include "sensitivity/sensitivity_report.h"
+#include "space/support/hash.h"
+
+namespace bitsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// An evaluator together with its records.
+class OwningEvaluator : public Evaluator {
+ public:
+  OwningEvaluator(QuantizationSession& session, Dataset data, const RunContext& context)
+      : data_(std::move(data)),
+        inner_(session.MakeEvaluator(data_, context, /*compare_with_float=*/true)) {}
+  std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override {
+    return inner_->Evaluate(configs);
+  }
+
+ private:
+  Dataset data_;
+  std::unique_ptr<Evaluator> inner_;
+};
+
+/// The sections that decide what a configuration means on this network.
+std::string QuantizationText(const Experiment& experiment, FileHashes* hashes) {
+  Experiment relevant;
+  relevant.device = experiment.device;
+  relevant.model.fold_batch_norm = experiment.model.fold_batch_norm;
+  relevant.quantization = experiment.quantization;
+  return ExperimentText(relevant) + "model " + hashes->Of(experiment.model.file) +
+         "\ncalibration " + hashes->Of(experiment.data.calibration);
+}
+
+std::vector<std::string> Names(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::vector<std::string> names;
+  for (const auto& [name, text] : files) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+const std::string& FileHashes::Of(const fs::path& path) {
+  auto& hash = hashes_[path];
+  if (hash.empty()) hash = Sha256OfFile(path);
+  return hash;
+}
+
+std::string FileHashes::Of(const std::optional<DataSpec>& spec) {
+  if (!spec.has_value()) return "none";
+  std::string text = fmt::format("kind {} first {} samples {}", static_cast<int>(spec->kind),
+                                 spec->first, spec->samples);
+  for (const fs::path& path : spec->paths) text += " " + Of(path);
+  for (const float value : spec->mean) text += fmt::format(" mean {}", value);
+  for (const float value : spec->std) text += fmt::format(" std {}", value);
+  return text;
+}
+
+QuantizationSession& LazySession::Get() {
+  if (session_ != nullptr) return *session_;
+  backend_ = factory_();
+  if (experiment_.data.calibration.has_value()) {
+    calibration_ = Dataset::Load(*experiment_.data.calibration);
+  }
+  CalibrationRequest request;
+  request.graph = graph_;
+  request.calibration = calibration_.has_value() ? &*calibration_ : nullptr;
+  request.spec = experiment_.quantization;
+  request.device = experiment_.device;
+  session_ = backend_->Calibrate(request, context_);
+  return *session_;
+}
+
+SearchInputs::SearchInputs(const Experiment& of, const NetworkProblem& on,
+                           const BackendFactory& backend, const RunContext& context)
+    : experiment(of),
+      network(on),
+      session(of, on.graph, backend, context),
+      cost_files(CostFiles(on)),
+      cost_names(Names(cost_files)),
+      quantization(QuantizationText(of, &hashes)) {}
+
+JournalledEvaluator SearchInputs::On(const DataSpec& spec, const std::string& split,
+                                     StageScope& scope) {
+  return {scope, split, [this, spec, context = scope.context()]() -> std::unique_ptr<Evaluator> {
+            return std::make_unique<OwningEvaluator>(session.Get(), Dataset::Load(spec), context);
+          }};
+}
+
+DataSpec SearchInputs::SensitivityData() const {
+  DataSpec spec = *experiment.data.search;
+  const std::int64_t samples = experiment.sensitivity.samples;
+  spec.samples = spec.samples < 0 ? samples : std::min(spec.samples, samples);
+  return spec;
+}
+
+NamedProblem SearchInputs::WithSensitivity(const std::string& csv) const {
+  return WithLosses(network.named, ParseSensitivityCsv(csv, kSensitivityName), kSensitivityName);
+}
+
+bool SearchInputs::wants_fp32() const {
+  const std::vector<std::string>& lines = experiment.baselines.lines;
+  return std::find(lines.begin(), lines.end(), "fp32") != lines.end();
+}
+
+BitConfig SearchInputs::Fp32() const {
+  return BitConfig::Uniform(network.named.layers.size(),
+                            {NumberFormat::Float32(), NumberFormat::Float32()});
+}
+
+ConfigDocument SearchInputs::DocumentOf(const BitConfig& config) {
+  ConfigDocument document;
+  document.model = experiment.model.file.filename().string();
+  document.model_sha256 = hashes.Of(experiment.model.file);
+  document.placement = experiment.quantization.placement;
+  document.weights = experiment.quantization.weight;
+  if (experiment.quantization.bias_correction) document.calibration = {"bias_correction"};
+  const std::vector<LayerQuantizers> quantizers = session.Get().Quantizers(config);
+  for (std::size_t l = 0; l < config.choices.size(); ++l) {
+    const Layer& layer = network.graph.layers()[l];
+    document.layers.push_back({layer.id, layer.op, config.choices[l], quantizers[l]});
+  }
+  document.tensors = session.Get().TensorGrids(config);
+  document.costs = CostTexts(network, config);
+  document.seed = experiment.seed;
+  return document;
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,131 @@
+// The sections of a search: sensitivities, costs, limits, solvers, rows of the table.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "experiments/experiment_sections.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+void ReadSensitivity(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
+  SensitivitySection& section = experiment.sensitivity;
+  const YamlNode method = node["method"];
+  const std::size_t index = method.Choice(SensitivityMethods(), 0);
+  section.method = SensitivityMethods()[index];
+  section.samples = node["samples"].Integer(section.samples, {1});
+  section.probes = node["probes"].Integer(section.probes, {1});
+  section.score = node["score"].Enum<std::string>({{"half", "half"}, {"hawq", "hawq"}}, "half");
+  section.file = paths.Read(node["file"]);
+  experiment.places["sensitivity.file"] = node["file"].location();
+  if (!section.file.empty() && method.present()) {
+    node["file"].Fail(Error(ErrorId::kYamlConflict, "got both \"file\" and \"method\"")
+                          .Hint("remove one: a file is taken as it is, a method computes"));
+  }
+}
+
+void ReadCosts(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
+  CostSection& costs = experiment.costs;
+  const YamlNode latency = node["latency"];
+  if (latency.is_scalar()) {
+    costs.latency_file = paths.Read(latency);
+    return;
+  }
+  costs.latency_file = paths.Read(latency["table"]);
+  if (latency.present()) latency["table"].Required();
+  costs.transitions_file = paths.Read(latency["transitions"]);
+  costs.missing = latency["missing"].Enum<MissingPolicy>(
+      {{"error", MissingPolicy::kError}, {"interpolate", MissingPolicy::kInterpolate}},
+      MissingPolicy::kError);
+}
+
+void ReadBudgets(const YamlNode& node, Experiment& experiment) {
+  std::vector<std::string> names;
+  for (const YamlNode& item : node.Items()) {
+    Budget budget;
+    for (const std::string& resource : BudgetResources()) {
+      const YamlNode value = item[resource];
+      if (!value.present()) continue;
+      const std::string text = value.String();
+      if (text.empty()) continue;
+      try {
+        budget.limits.push_back(ParseBudgetLimit(resource, text));
+      } catch (const Error& error) {
+        value.Fail(error);
+      }
+    }
+    budget.name = item["name"].String(LimitsText(budget));
+    const bool names_a_resource =
+        std::any_of(BudgetResources().begin(), BudgetResources().end(),
+                    [&](const std::string& resource) { return item[resource].present(); });
+    if (item.is_map() && !names_a_resource) {
+      item.Fail(Error(ErrorId::kYamlMissingKey, "the budget limits nothing")
+                    .Hint("add, for example, size_bytes: 0.6 x int8"));
+    }
+    if (std::find(names.begin(), names.end(), budget.name) != names.end()) {
+      item.Fail(Error(ErrorId::kYamlConflict,
+                      fmt::format("another budget has the name \"{}\"", budget.name))
+                    .Hint("give each budget its own name"));
+    }
+    experiment.places["budgets." + budget.name] = item.location();
+    names.push_back(budget.name);
+    experiment.budgets.push_back(std::move(budget));
+  }
+  if (node.is_list() && names.empty()) {
+    node.Fail(Error(ErrorId::kYamlRange, "got an empty list")
+                  .Hint("add, for example, - size_bytes: 0.6 x int8"));
+  }
+}
+
+void ReadGoal(const YamlNode& node, Experiment& experiment) {
+  if (!node.present()) return;
+  GoalSection goal;
+  const YamlNode minimise = node["minimise"].Required();
+  const std::size_t index = minimise.Choice(BudgetResources(), 0);
+  goal.minimise = BudgetResources()[index];
+  constexpr double kAll = 100.0;
+  goal.accuracy_drop_percent =
+      node["subject_to"].Required()["accuracy_drop"].Required().Number(0.0, {0.0, kAll});
+  goal.confidence = node["confidence"].Number(goal.confidence, {0.5, 1.0, true, true});
+  goal.max_evaluations = node["max_evaluations"].Integer(goal.max_evaluations, {1});
+  experiment.goal = goal;
+}
+
+void ReadSearch(const YamlNode& node, Experiment& experiment) {
+  SearchSection& search = experiment.search;
+  search.solver = node["solver"].String(search.solver);
+  search.time_limit_s = node["time_limit_s"].Number(0.0, {0.0});
+  search.gap = node["gap"].Number(0.0, {0.0, 1.0});
+  search.frontier = ReadNames(node["frontier"], {}, BudgetResources());
+  search.max_points = node["max_points"].Integer(search.max_points, {2});
+  search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
+}
+
+void ReadBaselines(const YamlNode& node, Experiment& experiment) {
+  BaselineSection& section = experiment.baselines;
+  const std::vector<std::string> usual = {"fp32", "uniform", "random", "reversed"};
+  if (!node.present() || node.is_list()) {
+    section.lines = ReadNames(node, usual, BaselineNames());
+    return;
+  }
+  section.lines = ReadNames(node["lines"], usual, BaselineNames());
+  section.random_count = node["random_count"].Integer(section.random_count, {1});
+  constexpr double kAll = 100.0;
+  section.random_tolerance_percent =
+      node["random_tolerance_percent"].Number(section.random_tolerance_percent, {0.0, kAll});
+}
+
+}  // namespace
+
+void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
+                        Experiment& experiment) {
+  ReadSensitivity(root["sensitivity"], paths, experiment);
+  ReadCosts(root["costs"], paths, experiment);
+  ReadBudgets(root["budgets"], experiment);
+  ReadGoal(root["goal"], experiment);
+  ReadSearch(root["search"], experiment);
+  ReadBaselines(root["baselines"], experiment);
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,45 @@
+#pragma once
+// The stages of a search run. Each is a function of its parameters and of files in the run's
+// folder. What they compute is in the rooms below; here is what each depends on and writes.
+
+#include <string>
+#include <vector>
+
+#include "experiments/pipeline.h"
+#include "experiments/search_inputs.h"
+
+namespace bitsearch {
+
+// Every function keeps a reference to `inputs`, which must outlive the stage.
+
+/// The cost tables as CSV.
+Stage CostStage(SearchInputs& inputs);
+/// What each choice costs in loss: measured, or the user's file.
+Stage SensitivityStage(SearchInputs& inputs);
+/// For each budget the optimum of the predicted losses and the baselines; the frontiers.
+Stage SearchStage(SearchInputs& inputs);
+/// Measures whole configurations within each budget on the search records and puts the best one in
+/// front; the optimum of the predicted losses stays as the line "additive".
+Stage RefinementStage(SearchInputs& inputs);
+/// Measures every line's configurations on the report records.
+Stage EvaluationStage(SearchInputs& inputs);
+/// The answer to the inverse question (GoalSection).
+Stage GoalStage(SearchInputs& inputs);
+/// The result table and each budget's configuration file.
+Stage ResultStage(SearchInputs& inputs);
+/// The HTML page.
+Stage ReportStage(SearchInputs& inputs);
+
+/// Resources of the problem against which frontiers are drawn.
+std::vector<std::string> FrontierResources(const Experiment& experiment);
+/// The candidates of every layer, as text that a stage depends on.
+std::string CandidatesText(const NamedProblem& named);
+
+/// Files by which the stages hand on.
+inline constexpr const char* kLinesName = "lines.json";
+inline constexpr const char* kRefinedName = "refined.json";
+inline constexpr const char* kEvaluationsName = "evaluations.json";
+/// The solver's optimum of the predicted losses, beside what measuring chose.
+inline constexpr const char* kAdditiveLine = "additive";
+
+}  // namespace bitsearch
