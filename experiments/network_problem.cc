@@ -359,7 +359,10 @@ void RequireFeasible(const NetworkProblem& network, const NamedProblem& named, c
     const Resource& resource = probe.problem.resources[conflict.resource.value];
     std::string name = resource.name;
     std::string limit_text = probe.ValueText(conflict.resource, *resource.limit);
-    std::string least = probe.ValueText(conflict.resource, conflict.least_feasible);
+    // Where other limits fail too, no value of this one is enough.
+    const std::int64_t least_units =
+        conflict.least_feasible.value_or(conflict.least_alone.value_or(*resource.limit));
+    std::string least = probe.ValueText(conflict.resource, least_units);
     // In the name and the unit that the budget uses.
     for (const BudgetLimit& limit : budget.limits) {
       const BudgetUnit unit = UnitOf(network, limit.resource);
@@ -369,7 +372,7 @@ void RequireFeasible(const NetworkProblem& network, const NamedProblem& named, c
       };
       name = limit.resource;
       limit_text = converted(*resource.limit);
-      least = converted(conflict.least_feasible);
+      least = converted(least_units);
     }
     what += fmt::format("; {}: the limit is {}, the least possible {}", name, limit_text, least);
   }

@@ -45,6 +45,19 @@ NumberFormat FormatAt(const CsvTable& table, const CsvRow& row, std::size_t colu
       .Hint("allowed: 1 to 16, ternary, fp16, bf16, fp32 (or 32), 0 for a skipped block");
 }
 
+LayerIndex LayerAt(const CsvTable& table, const CsvRow& row, std::size_t column,
+                   const std::vector<std::string>& layers) {
+  const std::string& name = table.Text(row, column);
+  const auto at = std::find(layers.begin(), layers.end(), name);
+  if (at != layers.end()) return LayerIndex(static_cast<std::size_t>(at - layers.begin()));
+  const std::string nearest = NearestName(name, layers);
+  throw Error(ErrorId::kLayerUnknown,
+              fmt::format("layer '{}' is not in the sensitivity file", name))
+      .At(table.LocationOf(row, column))
+      .Hint(nearest.empty() ? "its layers are those that can be chosen"
+                            : "did you mean '" + nearest + "'?");
+}
+
 bool IsMeasurementColumn(std::string_view name) {
   return name == "samples" || name.starts_with("stddev");
 }

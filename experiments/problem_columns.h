@@ -13,6 +13,7 @@
 #include "space/choices/bit_choice.h"
 #include "space/hardware/cost_table.h"
 #include "space/support/csv.h"
+#include "space/support/strong_index.h"
 
 namespace bitsearch {
 
@@ -24,6 +25,10 @@ struct PlacedDecimal {
 
 /// A number format in a cell; throws Error(kCsvBits).
 NumberFormat FormatAt(const CsvTable& table, const CsvRow& row, std::size_t column);
+
+/// The layer that a cell names; throws Error(kLayerUnknown) with the nearest of `layers`.
+LayerIndex LayerAt(const CsvTable& table, const CsvRow& row, std::size_t column,
+                   const std::vector<std::string>& layers);
 
 /// One resource as the files give it.
 struct RawResource {

@@ -32,6 +32,60 @@ std::string LimitName(const NamedProblem& named, ResourceIndex resource) {
   return named.problem.resources[resource.value].name;
 }
 
+std::string ValueOrNull(const NamedProblem& named, ResourceIndex resource,
+                        const std::optional<std::int64_t>& value) {
+  return value ? named.ValueText(resource, *value) : std::string("null");
+}
+
+/// `"conflicts": […]`, and `"feasible_limits": {…}` where there are conflicts.
+std::string ConflictsJson(const NamedProblem& named, const std::vector<LimitConflict>& conflicts,
+                          const std::vector<FeasibleLimit>& feasible_limits) {
+  std::string text = "  \"conflicts\": [";
+  for (std::size_t i = 0; i < conflicts.size(); ++i) {
+    const LimitConflict& conflict = conflicts[i];
+    text += fmt::format(
+        "{}\n    {{\"limit\": {}, \"least_feasible\": {}, \"least_alone\": {}, \"set\": {}, "
+        "\"proved\": {}}}",
+        i == 0 ? "" : ",", Quoted(LimitName(named, conflict.resource)),
+        ValueOrNull(named, conflict.resource, conflict.least_feasible),
+        ValueOrNull(named, conflict.resource, conflict.least_alone), conflict.set, conflict.proved);
+  }
+  text += conflicts.empty() ? "]" : "\n  ]";
+  if (conflicts.empty()) return text;
+  text += ",\n  \"feasible_limits\": {";
+  for (std::size_t i = 0; i < feasible_limits.size(); ++i) {
+    const FeasibleLimit& limit = feasible_limits[i];
+    text += fmt::format("{}{}: {}", i == 0 ? "" : ", ", Quoted(LimitName(named, limit.resource)),
+                        named.ValueText(limit.resource, limit.value));
+  }
+  return text + "}";
+}
+
+void WriteConflictsText(const NamedProblem& named, const std::vector<LimitConflict>& conflicts,
+                        const std::vector<FeasibleLimit>& feasible_limits, std::ostream& out) {
+  const bool several_sets = !conflicts.empty() && conflicts.back().set > 1;
+  for (const LimitConflict& conflict : conflicts) {
+    const Resource& resource = named.problem.resources[conflict.resource.value];
+    fmt::print(out, "conflict    {}: limit {}", resource.name,
+               named.ValueText(conflict.resource, *resource.limit));
+    if (conflict.least_feasible) {
+      fmt::print(out, ", least feasible {}",
+                 named.ValueText(conflict.resource, *conflict.least_feasible));
+    } else if (conflict.least_alone) {
+      fmt::print(out, ", least without the other limits {}",
+                 named.ValueText(conflict.resource, *conflict.least_alone));
+    }
+    if (several_sets) fmt::print(out, ", conflicting set {}", conflict.set);
+    fmt::print(out, "{}\n", conflict.proved ? "" : " (not proved in the time)");
+  }
+  std::string together;
+  for (const FeasibleLimit& limit : feasible_limits) {
+    together += fmt::format("  {}={}", LimitName(named, limit.resource),
+                            named.ValueText(limit.resource, limit.value));
+  }
+  if (!together.empty()) fmt::print(out, "feasible  {}\n", together);
+}
+
 /// A price per integer unit as one per unit of the file.
 double PerFileUnit(const NamedProblem& named, const ShadowPrice& price) {
   return price.loss_per_unit * std::pow(10.0, named.decimals[price.resource.value]);
@@ -61,14 +115,7 @@ void WriteSolutionJson(const NamedProblem& named, const Solution& solution, std:
                         Bits(choice.activation));
   }
   text += solution.choice.empty() ? "],\n" : "\n  ],\n";
-  text += "  \"conflicts\": [";
-  for (std::size_t i = 0; i < solution.conflicts.size(); ++i) {
-    const LimitConflict& conflict = solution.conflicts[i];
-    text += fmt::format("{}\n    {{\"limit\": {}, \"least_feasible\": {}}}", i == 0 ? "" : ",",
-                        Quoted(LimitName(named, conflict.resource)),
-                        named.ValueText(conflict.resource, conflict.least_feasible));
-  }
-  text += solution.conflicts.empty() ? "]" : "\n  ]";
+  text += ConflictsJson(named, solution.conflicts, solution.feasible_limits);
   if (solution.explanation) {
     text += ",\n  \"shadow_prices\": [";
     bool first = true;
@@ -104,6 +151,7 @@ void WriteFrontierJson(const NamedProblem& named, const Frontier& frontier,
   fmt::print(out, "  \"computed_points\": {},\n  \"noise_aware\": {},\n  \"thinned\": {},\n",
              output.computed_points, output.noise_aware, output.thinned);
   if (!frontier.message.empty()) fmt::print(out, "  \"message\": {},\n", Quoted(frontier.message));
+  fmt::print(out, "{},\n", ConflictsJson(named, frontier.conflicts, frontier.feasible_limits));
   fmt::print(out, "  \"layers\": [");
   for (std::size_t l = 0; l < named.layers.size(); ++l) {
     fmt::print(out, "{}{}", l == 0 ? "" : ", ", Quoted(named.layers[l]));
@@ -161,12 +209,7 @@ std::vector<std::string> ExplanationLines(const NamedProblem& named, const Solut
 void WriteSolutionText(const NamedProblem& named, const Solution& solution, std::ostream& out) {
   fmt::print(out, "status      {}\n", NameOf(solution.status));
   if (!solution.message.empty()) fmt::print(out, "            {}\n", solution.message);
-  for (const LimitConflict& conflict : solution.conflicts) {
-    fmt::print(
-        out, "conflict    {}: limit {}, least feasible {}\n", LimitName(named, conflict.resource),
-        named.ValueText(conflict.resource, *named.problem.resources[conflict.resource.value].limit),
-        named.ValueText(conflict.resource, conflict.least_feasible));
-  }
+  WriteConflictsText(named, solution.conflicts, solution.feasible_limits, out);
   if (!solution.has_choice()) return;
   fmt::print(out, "objective   {:.10g}   bound {:.10g}   gap {:.2e}\n", solution.objective,
              solution.lower_bound, solution.gap());
@@ -209,6 +252,7 @@ void WriteFrontierText(const NamedProblem& named, const Frontier& frontier,
                        const FrontierOutput& output, std::ostream& out) {
   fmt::print(out, "status      {}\n", NameOf(frontier.status()));
   if (!frontier.message.empty()) fmt::print(out, "            {}\n", frontier.message);
+  WriteConflictsText(named, frontier.conflicts, frontier.feasible_limits, out);
   if (frontier.points().empty()) return;
   fmt::print(out, "points      {} of {}, {}\n", frontier.points().size(), output.computed_points,
              frontier.exact()

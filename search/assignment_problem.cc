@@ -29,6 +29,7 @@ class Validator {
     CheckLosses();
     for (const Resource& resource : problem_.resources) CheckResource(resource);
     for (const PairTerm& pair : problem_.pairs) CheckPair(pair);
+    CheckLossTotal();
     for (const Tie& tie : problem_.ties) CheckTie(tie);
     CheckPins();
     CheckTotals();
@@ -44,7 +45,14 @@ class Validator {
       for (double value : problem_.loss[l]) {
         if (!std::isfinite(value)) Fail(fmt::format("layer {} has a loss that is not finite", l));
       }
+      loss_total_ += LargestLoss(problem_.loss[l]);
     }
+  }
+
+  void CheckLossTotal() {
+    if (loss_total_ <= AssignmentProblem::kLargestLossTotal) return;
+    Fail(fmt::format("the losses could add up to {:.3g}, allowed {:g} in size", loss_total_,
+                     AssignmentProblem::kLargestLossTotal));
   }
 
   void CheckResource(const Resource& resource) {
@@ -108,6 +116,7 @@ class Validator {
     for (double value : pair.loss) {
       if (!std::isfinite(value)) Fail(place + " has a loss that is not finite");
     }
+    loss_total_ += LargestLoss(pair.loss);
     for (const auto& [resource, cost] : pair.cost) {
       if (resource.value >= problem_.resources.size()) Fail(place + " names no resource");
       if (problem_.resources[resource.value].is_peak()) Fail(place + " adds to a peak resource");
@@ -144,6 +153,12 @@ class Validator {
     }
   }
 
+  static double LargestLoss(const std::vector<double>& row) {
+    double largest = 0.0;
+    for (double value : row) largest = std::max(largest, std::abs(value));
+    return largest;
+  }
+
   static double Largest(const std::vector<std::int64_t>& row) {
     double largest = 0.0;
     for (std::int64_t value : row) {
@@ -153,6 +168,7 @@ class Validator {
   }
 
   const AssignmentProblem& problem_;
+  double loss_total_ = 0.0;
   std::vector<double> totals_;
 };
 

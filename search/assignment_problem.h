@@ -78,6 +78,10 @@ struct Assessment {
 /// Choose one candidate for each layer so that the loss is least and every limit is kept:
 /// minimise Σ loss[l][c_l] + Σ pair terms, subject to the limits, ties and pins.
 struct AssignmentProblem {
+  /// The largest losses in size of all layers and pair terms add up to no more than this: beyond,
+  /// sums would leave the range of doubles.
+  static constexpr double kLargestLossTotal = 1e300;
+
   std::vector<std::vector<double>> loss;  ///< [layer][choice]; finite, any sign; never empty rows.
   std::vector<Resource> resources;
   std::vector<PairTerm> pairs;
@@ -89,7 +93,7 @@ struct AssignmentProblem {
   std::size_t choice_count(LayerIndex layer) const { return loss[layer.value].size(); }
 
   /// Throws Error(kProblemInvalid) on a shape that does not fit, a loss that is not finite, an index
-  /// out of range, a negative peak cost, or resource totals that could leave 62 bits.
+  /// out of range, a negative peak cost, or losses or resources that could add up to too much.
   void Validate() const;
 
   /// What `choice` (one entry per layer) comes to. The problem must be valid.

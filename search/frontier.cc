@@ -48,6 +48,8 @@ Frontier Frontier::Subset(std::vector<std::size_t> indices) const {
   Frontier result(std::move(points), std::move(decoder), status_, epsilon_);
   result.labels = labels;
   result.message = message;
+  result.conflicts = conflicts;
+  result.feasible_limits = feasible_limits;
   return result;
 }
 

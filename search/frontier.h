@@ -62,6 +62,9 @@ class Frontier {
   /// Work done.
   std::int64_t labels = 0;
   std::string message;
+  /// As in Solution; only if infeasible.
+  std::vector<LimitConflict> conflicts;
+  std::vector<FeasibleLimit> feasible_limits;
 
   /// The points at `indices` (ascending) as a frontier of their own; the guarantee is the caller's.
   Frontier Subset(std::vector<std::size_t> indices) const;

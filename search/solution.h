@@ -27,9 +27,23 @@ std::string_view NameOf(SolveStatus status);
 /// One of the limits that cannot be kept together.
 struct LimitConflict {
   ResourceIndex resource;
-  /// The least value of this limit with which the problem has an answer when the other limits stay
-  /// (if no value helps because the others conflict too: when the other conflicting ones stay).
-  std::int64_t least_feasible = 0;
+  /// Conflicts of one number form a minimal set: they cannot be kept together, but without any one
+  /// of them the others can. Sets share no limit, and without all of them the rest can be kept.
+  int set = 1;
+  /// The least value of this limit with which the problem has an answer while all its other limits
+  /// stay; none if no value helps, because the others cannot be kept together either.
+  std::optional<std::int64_t> least_feasible;
+  /// The least value of this limit if no other limit held.
+  std::optional<std::int64_t> least_alone;
+  /// False where the analysis was stopped: a value is then one that would do, perhaps not the
+  /// least, or unknown, and the set may hold limits that do not belong to it.
+  bool proved = true;
+};
+
+/// A limit that can be kept beside others.
+struct FeasibleLimit {
+  ResourceIndex resource;
+  std::int64_t value = 0;
 };
 
 /// What a unit of a limit is worth: how much loss one more unit (of the resource's integer grid)
@@ -63,14 +77,18 @@ struct SolveCounters {
 /// A solver's answer.
 struct Solution {
   SolveStatus status = SolveStatus::kInterrupted;
-  std::string solver;                ///< Name of the solver that answered.
-  std::vector<ChoiceIndex> choice;   ///< Per layer; empty if nothing was found.
+  std::string solver;               ///< Name of the solver that answered.
+  std::vector<ChoiceIndex> choice;  ///< Per layer; empty if nothing was found.
   double objective = std::numeric_limits<double>::infinity();
   /// Never above the optimum, up to rounding in the last digits of a double.
   double lower_bound = -std::numeric_limits<double>::infinity();
-  std::vector<std::int64_t> resources;  ///< Of `choice`, in the problem's order.
-  std::vector<LimitConflict> conflicts; ///< Only if infeasible, and not for ties.
-  std::string message;                  ///< One sentence for the user where there is more to say.
+  std::vector<std::int64_t> resources;   ///< Of `choice`, in the problem's order.
+  std::vector<LimitConflict> conflicts;  ///< Only if infeasible, and not for ties.
+  /// Only with conflicts: limits that can be kept together. In the problem's order, each is the
+  /// problem's own where it can be kept beside those before it, else the least that can. Empty if
+  /// the analysis was stopped.
+  std::vector<FeasibleLimit> feasible_limits;
+  std::string message;  ///< One sentence for the user where there is more to say.
   SolveCounters counters;
   std::optional<Explanation> explanation;
 

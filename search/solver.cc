@@ -1,12 +1,12 @@
 // The checks that every solve begins with, and the list of solvers by name.
 #include "search/solver.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "search/evolution/heuristic_solvers.h"
 #include "search/exact/exact_solver.h"
@@ -61,6 +61,10 @@ Solution Solver::Solve(const AssignmentProblem& problem, const SolverOptions& op
   problem.Validate();
   Solution solution = DoSolve(problem, options, context);
   solution.solver = name();
+  // A bound that reaches the objective is a proof, whatever ended the search.
+  if (solution.has_choice() && solution.lower_bound >= solution.objective) {
+    solution.status = SolveStatus::kOptimal;
+  }
   if (options.explain && solution.has_choice()) {
     const auto start = std::chrono::steady_clock::now();
     const double limit = std::max(kLeastExplainSeconds, options.time_limit_s);

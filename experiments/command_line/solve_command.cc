@@ -123,7 +123,7 @@ ExitCode PrintFrontier(const NamedProblem& named, const SolveRequest& request,
     frontier = ThinnedTo(frontier, request.max_points);
     output.thinned = true;
   }
-  if (frontier.status() == SolveStatus::kInfeasible) {
+  if (frontier.status() == SolveStatus::kInfeasible && frontier.conflicts.empty()) {
     const std::string why = named.WhyNothingIsLeft();
     if (!why.empty()) frontier.message = why;
   }

@@ -10,6 +10,7 @@
 
 #include "search/evolution/annealing.h"
 #include "search/evolution/configuration_state.h"
+#include "search/exact/conflicts.h"
 #include "search/exact/presolve.h"
 #include "search/exact/reduced_limits.h"
 #include "search/exact/solve_log.h"
@@ -53,22 +54,17 @@ class HeuristicSolver : public Solver {
   Solution DoSolve(const AssignmentProblem& problem, const SolverOptions& options,
                    const RunContext& context) const override {
     SolveLog log(context, name_);
+    const std::function<bool()> should_stop = [&] {
+      return context.stop.StopRequested() || log.Seconds() > options.time_limit_s;
+    };
     Solution solution;
     const ReducedProblem reduced = Presolve(problem, {});
-    if (reduced.infeasible) {
-      solution.status = SolveStatus::kInfeasible;
-      solution.message = reduced.reason;
-      solution.lower_bound = std::numeric_limits<double>::infinity();
-      return solution;
-    }
+    if (reduced.infeasible) return InfeasibleSolution(problem, reduced.reason, should_stop);
     Best best;
     const ConfigurationState start(reduced);
     best.Offer(start);
     if (!reduced.decisions.empty()) {
-      search_(
-          {reduced, options.evaluations, context.root_seed,
-           [&] { return context.stop.StopRequested() || log.Seconds() > options.time_limit_s; }},
-          &best);
+      search_({reduced, options.evaluations, context.root_seed, should_stop}, &best);
     }
     solution.counters.nodes = best.tried;
     // Losses of the reduced problem are ≥ 0.
@@ -85,7 +81,13 @@ class HeuristicSolver : public Solver {
         solution.lower_bound = solution.objective;
       }
     } else {
-      solution.message = "found no configuration within the limits (there may be one)";
+      // What to say needs an exact search, though not of the least loss.
+      const std::optional<bool> feasible = IsFeasible(problem, should_stop);
+      if (feasible == std::optional<bool>(false)) {
+        return InfeasibleSolution(problem, "", should_stop);
+      }
+      solution.message = feasible ? "found no configuration within the limits, though there is one"
+                                  : "found no configuration within the limits (there may be one)";
     }
     log.Line(NameOf(solution.status), solution.objective, solution.lower_bound, best.tried);
     return solution;

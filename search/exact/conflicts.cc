@@ -1,32 +1,35 @@
-// Least feasible values by searches in which the resource takes the place of the loss.
-// Knows the label search, not the solvers.
+// Least feasible values by searches in which the resource takes the place of the loss, and the
+// minimal sets that they tell apart.
 #include "search/exact/conflicts.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
+#include "search/exact/graph_projection.h"
 #include "search/exact/label_search.h"
 #include "search/exact/layered_graph.h"
 #include "search/exact/presolve.h"
+#include "search/exact/reduced_limits.h"
 
 namespace bitsearch {
 namespace {
 
 constexpr std::size_t kMostArcs = 3'000'000;
 
-AssignmentProblem WithoutLimit(const AssignmentProblem& problem, ResourceIndex resource) {
-  AssignmentProblem result = problem;
-  result.resources[resource.value].limit.reset();
-  return result;
+AssignmentProblem WithoutLosses(const AssignmentProblem& problem) {
+  AssignmentProblem blind = problem;
+  for (auto& row : blind.loss) std::fill(row.begin(), row.end(), 0.0);
+  for (PairTerm& pair : blind.pairs) pair.loss.clear();
+  return blind;
 }
 
 /// Least of an additive resource: its costs become the loss of the graph.
 LeastValue LeastSum(const AssignmentProblem& unlimited, ResourceIndex resource,
                     const std::function<bool()>& should_stop) {
   LeastValue result;
-  AssignmentProblem blind = unlimited;
-  for (auto& row : blind.loss) std::fill(row.begin(), row.end(), 0.0);
-  for (PairTerm& pair : blind.pairs) pair.loss.clear();
-  const ReducedProblem reduced = Presolve(blind, {.traded = {resource}, .allowed = {}});
+  const ReducedProblem reduced =
+      Presolve(WithoutLosses(unlimited), {.traded = {resource}, .allowed = {}});
   if (reduced.infeasible) {
     result.proved = true;
     return result;
@@ -35,119 +38,190 @@ LeastValue LeastSum(const AssignmentProblem& unlimited, ResourceIndex resource,
   if (!BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph)) return result;
   std::size_t own = 0;
   while (reduced.dimensions[own].resource != resource) ++own;
-  std::vector<std::int64_t> capacity;
-  for (std::size_t d = 0; d < reduced.dims(); ++d) {
-    if (d != own) capacity.push_back(reduced.dimensions[d].capacity);
-  }
-  for (LayeredLevel& level : graph.levels) {
-    std::vector<std::int64_t> rest;
-    for (std::size_t a = 0; a < level.arcs.size(); ++a) {
-      level.arcs[a].loss = level.cost[a * graph.dims + own];
-      for (std::size_t d = 0; d < graph.dims; ++d) {
-        if (d != own) rest.push_back(level.cost[a * graph.dims + d]);
-      }
-    }
-    level.cost = std::move(rest);
-  }
-  --graph.dims;
-  LabelSearchSettings settings;
-  settings.should_stop = should_stop;
-  const LabelSearchResult found = LabelSearch(graph, capacity, settings);
+  std::vector<std::int64_t> capacity = CapacitiesOf(reduced);
+  capacity.erase(capacity.begin() + static_cast<std::ptrdiff_t>(own));
+  const LabelSearchResult found =
+      LabelSearch(WithCostAsLoss(graph, own), capacity, {.should_stop = should_stop});
   result.proved = found.proved;
   result.feasible = found.found;
   if (found.found) result.value = reduced.dimensions[own].offset + found.loss;
   return result;
 }
 
-bool Feasible(const AssignmentProblem& problem, const std::function<bool()>& should_stop,
-              bool* proved) {
-  AssignmentProblem blind = problem;
-  for (auto& row : blind.loss) std::fill(row.begin(), row.end(), 0.0);
-  for (PairTerm& pair : blind.pairs) pair.loss.clear();
-  const ReducedProblem reduced = Presolve(blind, {});
-  *proved = true;
-  if (reduced.infeasible) return false;
-  LayeredGraph graph;
-  *proved = BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph);
-  if (!*proved) return false;
-  std::vector<std::int64_t> capacity;
-  for (const ReducedDimension& dimension : reduced.dimensions) {
-    capacity.push_back(dimension.capacity);
-  }
-  LabelSearchSettings settings;
-  settings.should_stop = should_stop;
-  settings.first_feasible = true;
-  const LabelSearchResult found = LabelSearch(graph, capacity, settings);
-  *proved = found.found || found.proved;
-  return found.found;
-}
-
 /// Least peak: bisection over the limit, each step a question of feasibility.
 LeastValue LeastPeak(const AssignmentProblem& unlimited, ResourceIndex resource,
                      const std::function<bool()>& should_stop) {
   LeastValue result;
-  if (!Feasible(unlimited, should_stop, &result.proved)) return result;
-  std::int64_t high = 0;
+  const std::optional<bool> any = IsFeasible(unlimited, should_stop);
+  result.proved = any.has_value();
+  if (!any.value_or(false)) return result;
+  result.feasible = true;
   for (const Cut& cut : unlimited.resources[resource.value].cuts) {
     std::int64_t total = 0;
     for (const CutMember& member : cut.members) {
       total += *std::max_element(member.cost.begin(), member.cost.end());
     }
-    high = std::max(high, total);
+    result.value = std::max(result.value, total);
   }
   std::int64_t low = -1;
   AssignmentProblem trial = unlimited;
-  while (high - low > 1) {
-    const std::int64_t middle = low + (high - low) / 2;
+  while (result.value - low > 1) {
+    const std::int64_t middle = low + (result.value - low) / 2;
     trial.resources[resource.value].limit = middle;
-    const bool feasible = Feasible(trial, should_stop, &result.proved);
-    if (!result.proved) return result;
-    (feasible ? high : low) = middle;
+    const std::optional<bool> feasible = IsFeasible(trial, should_stop);
+    result.proved = feasible.has_value();
+    if (!feasible) return result;
+    (*feasible ? result.value : low) = middle;
   }
-  result.feasible = true;
-  result.value = high;
   return result;
 }
 
+std::optional<std::int64_t> ValueOf(const LeastValue& least) {
+  if (!least.feasible) return std::nullopt;
+  return least.value;
+}
+
+/// Lifts limits from a copy of the problem until nothing conflicts any more.
+class Analysis {
+ public:
+  Analysis(const AssignmentProblem& problem, const std::function<bool()>& should_stop)
+      : problem_(problem), should_stop_(should_stop), rest_(problem), free_(problem) {
+    for (Resource& resource : free_.resources) resource.limit.reset();
+  }
+
+  ConflictAnalysis Run() {
+    AddThoseThatFailAlone();
+    // The problem as a whole has no answer: as long as no set is known, one is left.
+    while (sets_ == 0 || IsFeasible(rest_, should_stop_) == std::optional<bool>(false)) {
+      if (!AddMinimalSet()) break;
+    }
+    for (LimitConflict& conflict : result_.conflicts) SetLeastFeasible(&conflict);
+    std::sort(result_.conflicts.begin(), result_.conflicts.end(),
+              [](const LimitConflict& a, const LimitConflict& b) {
+                return a.set != b.set ? a.set < b.set : a.resource < b.resource;
+              });
+    FindFeasibleLimits();
+    return std::move(result_);
+  }
+
+ private:
+  void Add(std::size_t r, int set, const LeastValue& alone, bool proved) {
+    LimitConflict conflict;
+    conflict.resource = ResourceIndex(r);
+    conflict.set = set;
+    conflict.least_alone = ValueOf(alone);
+    conflict.proved = proved && alone.proved;
+    result_.conflicts.push_back(conflict);
+    rest_.resources[r].limit.reset();
+  }
+
+  void AddThoseThatFailAlone() {
+    for (std::size_t r = 0; r < problem_.resources.size(); ++r) {
+      if (!problem_.resources[r].limit) continue;
+      const LeastValue alone = LeastFeasibleValue(free_, ResourceIndex(r), should_stop_);
+      if (alone.proved && alone.feasible && alone.value > *problem_.resources[r].limit) {
+        Add(r, ++sets_, alone, true);
+      }
+    }
+  }
+
+  /// False if no limit is left to blame.
+  bool AddMinimalSet() {
+    AssignmentProblem core = rest_;
+    bool proved = true;
+    std::vector<std::size_t> members;
+    for (std::size_t r = 0; r < core.resources.size(); ++r) {
+      if (!core.resources[r].limit) continue;
+      const std::optional<std::int64_t> limit = std::exchange(core.resources[r].limit, {});
+      const std::optional<bool> feasible = IsFeasible(core, should_stop_);
+      if (feasible == std::optional<bool>(false)) continue;
+      core.resources[r].limit = limit;
+      members.push_back(r);
+      proved = proved && feasible.has_value();
+    }
+    if (members.empty()) return false;
+    ++sets_;
+    for (std::size_t r : members) {
+      Add(r, sets_, LeastFeasibleValue(free_, ResourceIndex(r), should_stop_), proved);
+    }
+    return true;
+  }
+
+  void SetLeastFeasible(LimitConflict* conflict) {
+    // Where there is another set, it stays in the way.
+    if (sets_ > 1) return;
+    const LeastValue least = LeastFeasibleValue(problem_, conflict->resource, should_stop_);
+    conflict->least_feasible = ValueOf(least);
+    conflict->proved = conflict->proved && least.proved;
+  }
+
+  void FindFeasibleLimits() {
+    AssignmentProblem kept = free_;
+    for (std::size_t r = 0; r < problem_.resources.size(); ++r) {
+      if (!problem_.resources[r].limit) continue;
+      kept.resources[r].limit = problem_.resources[r].limit;
+      if (IsFeasible(kept, should_stop_) != std::optional<bool>(true)) {
+        const LeastValue least = LeastFeasibleValue(kept, ResourceIndex(r), should_stop_);
+        if (!least.feasible || !least.proved) {
+          result_.feasible_limits.clear();
+          return;
+        }
+        kept.resources[r].limit = least.value;
+      }
+      result_.feasible_limits.push_back({ResourceIndex(r), *kept.resources[r].limit});
+    }
+  }
+
+  const AssignmentProblem& problem_;
+  const std::function<bool()>& should_stop_;
+  AssignmentProblem rest_;  // without the limits of the sets found
+  AssignmentProblem free_;  // without limits
+  int sets_ = 0;
+  ConflictAnalysis result_;
+};
+
 }  // namespace
+
+std::optional<bool> IsFeasible(const AssignmentProblem& problem,
+                               const std::function<bool()>& should_stop) {
+  const ReducedProblem reduced = Presolve(WithoutLosses(problem), {});
+  if (reduced.infeasible) return false;
+  LayeredGraph graph;
+  if (!BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph)) return std::nullopt;
+  LabelSearchSettings settings;
+  settings.should_stop = should_stop;
+  settings.first_feasible = true;
+  const LabelSearchResult found = LabelSearch(graph, CapacitiesOf(reduced), settings);
+  if (!found.found && !found.proved) return std::nullopt;
+  return found.found;
+}
 
 LeastValue LeastFeasibleValue(const AssignmentProblem& problem, ResourceIndex resource,
                               const std::function<bool()>& should_stop) {
-  const AssignmentProblem unlimited = WithoutLimit(problem, resource);
+  AssignmentProblem unlimited = problem;
+  unlimited.resources[resource.value].limit.reset();
   return unlimited.resources[resource.value].is_peak() ? LeastPeak(unlimited, resource, should_stop)
                                                        : LeastSum(unlimited, resource, should_stop);
 }
 
-std::vector<LimitConflict> FindConflicts(const AssignmentProblem& problem,
-                                         const std::function<bool()>& should_stop) {
-  std::vector<LimitConflict> conflicts;
-  // A limit that fails on its own is named whatever the others say.
-  AssignmentProblem none = problem;
-  for (Resource& resource : none.resources) resource.limit.reset();
-  for (std::size_t r = 0; r < problem.resources.size(); ++r) {
-    if (!problem.resources[r].limit) continue;
-    const LeastValue alone = LeastFeasibleValue(none, ResourceIndex(r), should_stop);
-    if (!alone.proved || !alone.feasible || alone.value <= *problem.resources[r].limit) continue;
-    const LeastValue least = LeastFeasibleValue(problem, ResourceIndex(r), should_stop);
-    const bool helps = least.proved && least.feasible;
-    conflicts.push_back({ResourceIndex(r), helps ? least.value : alone.value});
-  }
-  if (!conflicts.empty()) return conflicts;
-  AssignmentProblem core = problem;
-  for (std::size_t r = 0; r < core.resources.size(); ++r) {
-    if (!core.resources[r].limit) continue;
-    const std::optional<std::int64_t> limit = core.resources[r].limit;
-    core.resources[r].limit.reset();
-    bool proved = false;
-    if (Feasible(core, should_stop, &proved) || !proved) core.resources[r].limit = limit;
-  }
-  for (std::size_t r = 0; r < core.resources.size(); ++r) {
-    if (!core.resources[r].limit) continue;
-    LeastValue least = LeastFeasibleValue(problem, ResourceIndex(r), should_stop);
-    if (!least.feasible) least = LeastFeasibleValue(core, ResourceIndex(r), should_stop);
-    if (least.feasible) conflicts.push_back({ResourceIndex(r), least.value});
-  }
-  return conflicts;
+ConflictAnalysis FindConflicts(const AssignmentProblem& problem,
+                               const std::function<bool()>& should_stop) {
+  return Analysis(problem, should_stop).Run();
+}
+
+Solution InfeasibleSolution(const AssignmentProblem& problem, const std::string& reason,
+                            const std::function<bool()>& should_stop) {
+  Solution solution;
+  solution.status = SolveStatus::kInfeasible;
+  solution.lower_bound = std::numeric_limits<double>::infinity();
+  solution.message = reason;
+  if (!reason.empty()) return solution;
+  ConflictAnalysis analysis = FindConflicts(problem, should_stop);
+  solution.conflicts = std::move(analysis.conflicts);
+  solution.feasible_limits = std::move(analysis.feasible_limits);
+  solution.message = solution.conflicts.empty() ? "no configuration keeps the limits"
+                                                : "the limits cannot be kept together";
+  return solution;
 }
 
 }  // namespace bitsearch

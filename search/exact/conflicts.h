@@ -1,7 +1,10 @@
 #pragma once
-// Which limits cannot be kept together, and the least value of each that would help.
+// Which limits cannot be kept together, and the values that could. Knows the label search, not the
+// solvers.
 
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "search/assignment_problem.h"
@@ -9,17 +12,31 @@
 
 namespace bitsearch {
 
-/// `problem` must have no feasible configuration, but keep its ties and pins with some. Returns a
-/// smallest set of limits that conflict (a deletion filter: drop a limit while the rest still
-/// conflict), each with its least feasible value. `should_stop` ends the analysis early; what is
-/// proved by then is returned.
-std::vector<LimitConflict> FindConflicts(const AssignmentProblem& problem,
-                                         const std::function<bool()>& should_stop);
+/// What stands in the way of a problem, and limits that would not; see Solution.
+struct ConflictAnalysis {
+  std::vector<LimitConflict> conflicts;
+  std::vector<FeasibleLimit> feasible_limits;
+};
+
+/// `problem` must have no feasible configuration, but keep its ties and pins with some. A limit
+/// that fails on its own is a set by itself; the others come from deletion filters (drop a limit
+/// while the rest still conflicts). `should_stop` ends the analysis early; see
+/// LimitConflict::proved.
+ConflictAnalysis FindConflicts(const AssignmentProblem& problem,
+                               const std::function<bool()>& should_stop);
+
+/// An infeasible Solution: `reason` where ties or pins are to blame, else (empty) the conflicts.
+Solution InfeasibleSolution(const AssignmentProblem& problem, const std::string& reason,
+                            const std::function<bool()>& should_stop);
+
+/// Whether any configuration keeps limits, ties and pins; nothing where that stayed open.
+std::optional<bool> IsFeasible(const AssignmentProblem& problem,
+                               const std::function<bool()>& should_stop);
 
 /// The least value of a resource when the other limits of the problem hold (its own does not).
 struct LeastValue {
-  bool feasible = false;
-  bool proved = false;
+  bool feasible = false;  ///< A configuration of this value was found.
+  bool proved = false;    ///< There is none of a smaller one (or none at all).
   std::int64_t value = 0;
 };
 LeastValue LeastFeasibleValue(const AssignmentProblem& problem, ResourceIndex resource,

@@ -35,16 +35,7 @@ struct Task {
 };
 
 Solution Infeasible(const Task& task, const std::string& reason) {
-  Solution solution;
-  solution.status = SolveStatus::kInfeasible;
-  solution.lower_bound = std::numeric_limits<double>::infinity();
-  solution.message = reason;
-  if (reason.empty()) {
-    solution.conflicts = FindConflicts(task.problem, task.should_stop);
-    solution.message = solution.conflicts.empty() ? "no configuration keeps the limits"
-                                                  : "the limits cannot be kept together";
-  }
-  return solution;
+  return InfeasibleSolution(task.problem, reason, task.should_stop);
 }
 
 /// Fills status, objective and bound from what a search on the reduced problem found.

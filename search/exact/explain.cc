@@ -96,6 +96,7 @@ class Explainer {
     LabelSearchSettings settings;
     settings.should_stop = should_stop_;
     settings.max_labels = kMostLabels;
+    settings.branch = false;
     const LabelSearchResult found = LabelSearch(graph, CapacitiesOf(reduced), settings);
     labels_ += found.counters.labels;
     result.proved = found.proved;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "search/exact/conflicts.h"
 #include "search/exact/frontier_sweep.h"
 #include "search/exact/layered_graph.h"
 #include "search/exact/presolve.h"
@@ -45,7 +46,8 @@ class FrontierBuilder {
   Frontier Run() {
     memory_ = std::make_shared<Memory>();
     memory_->reduced = Presolve(problem_, {.traded = options_.resources, .allowed = {}});
-    if (memory_->reduced.infeasible) return Empty(SolveStatus::kInfeasible);
+    start_ = std::chrono::steady_clock::now();
+    if (memory_->reduced.infeasible) return Infeasible(memory_->reduced.reason);
     if (!BuildLayeredGraph(memory_->reduced, LevelOrder::kAscendingCost, kMostArcs,
                            &memory_->graph)) {
       throw Error(ErrorId::kSolverUnsupported,
@@ -74,11 +76,25 @@ class FrontierBuilder {
   }
 
  private:
-  Frontier Empty(SolveStatus status) const {
-    Frontier frontier(
+  static Frontier Empty(SolveStatus status) {
+    return Frontier(
         {}, [](std::size_t) { return std::vector<ChoiceIndex>(); }, status, 0.0);
-    if (status == SolveStatus::kInfeasible) frontier.message = "no configuration keeps the limits";
+  }
+
+  Frontier Infeasible(const std::string& reason) const {
+    Solution solution = InfeasibleSolution(problem_, reason, [this] { return OutOfTime(); });
+    Frontier frontier = Empty(SolveStatus::kInfeasible);
+    frontier.message = std::move(solution.message);
+    frontier.conflicts = std::move(solution.conflicts);
+    frontier.feasible_limits = std::move(solution.feasible_limits);
     return frontier;
+  }
+
+  double Seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  bool OutOfTime() const {
+    return context_.stop.StopRequested() || Seconds() > options_.time_limit_s;
   }
 
   /// Columns of a label: the reduced problem's dimensions, then the traded peaks.
@@ -115,15 +131,8 @@ class FrontierBuilder {
         std::min(4e18, options_.epsilon * static_cast<double>(LossRange())));
     if (options_.epsilon > 0.0)
       settings_.error_budget = std::max<std::int64_t>(1, settings_.error_budget);
-    const auto start = std::chrono::steady_clock::now();
-    settings_.should_stop = [this, start] {
-      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-      return context_.stop.StopRequested() || passed.count() > options_.time_limit_s;
-    };
-    settings_.time_used = [this, start] {
-      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-      return passed.count() / std::max(1e-9, options_.time_limit_s);
-    };
+    settings_.should_stop = [this] { return OutOfTime(); };
+    settings_.time_used = [this] { return Seconds() / std::max(1e-9, options_.time_limit_s); };
   }
 
   bool Traded(ResourceIndex resource) const {
@@ -172,7 +181,7 @@ class FrontierBuilder {
       frontier.message = "stopped before the frontier was complete";
       return frontier;
     }
-    if (sweep.size() == 0) return Empty(SolveStatus::kInfeasible);
+    if (sweep.size() == 0) return Infeasible("");
     std::vector<Draft> drafts(sweep.size());
     for (std::size_t i = 0; i < drafts.size(); ++i) {
       const FrontierLabel<D>& label = sweep.labels()[i];
@@ -253,6 +262,7 @@ class FrontierBuilder {
   const AssignmentProblem& problem_;
   const FrontierOptions& options_;
   const RunContext& context_;
+  std::chrono::steady_clock::time_point start_;
   FrontierSweepSettings settings_;
   std::size_t columns_ = 0;
   std::vector<std::size_t> column_of_;  // of each requested resource

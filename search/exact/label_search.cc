@@ -8,7 +8,9 @@
 #include <numeric>
 #include <optional>
 
+#include "search/exact/budget_branching.h"
 #include "search/exact/core_moves.h"
+#include "search/exact/graph_projection.h"
 #include "search/exact/label_pass.h"
 #include "search/exact/lagrangian.h"
 #include "space/support/error.h"
@@ -18,6 +20,9 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kDualIterations = 400;
+/// Work on branching per label of the passes: fixing a few levels mostly settles what a pass of 64
+/// labels does not.
+constexpr std::int64_t kBranchingShare = 16;
 
 class Search {
  public:
@@ -157,25 +162,15 @@ class Search {
     }
     if (binding.size() != 1 || Done()) return;
     const std::size_t d = binding.front();
-    LayeredGraph relaxed;
-    relaxed.dims = 1;
-    for (const LayeredLevel& level : graph_.levels) {
-      LayeredLevel copy;
-      copy.decision = level.decision;
-      copy.state_count = level.state_count;
-      copy.arcs = level.arcs;
-      for (std::size_t a = 0; a < level.arcs.size(); ++a) {
-        copy.cost.push_back(level.cost[a * graph_.dims + d]);
-      }
-      relaxed.levels.push_back(std::move(copy));
-    }
     LabelSearchSettings settings = settings_;
     settings.cutoff = state_.best_loss;
     settings.max_labels = std::min<std::int64_t>(settings.max_labels, 4096);
     settings.report = nullptr;
-    const LabelSearchResult inner = LabelSearch(relaxed, {capacity_[d]}, settings);
+    const LabelSearchResult inner =
+        LabelSearch(WithDimensionAlone(graph_, d), {capacity_[d]}, settings);
     result_.counters.labels += inner.counters.labels;
     result_.counters.dual_iterations += inner.counters.dual_iterations;
+    result_.counters.nodes += inner.counters.nodes;
     if (inner.found) AdoptPath(inner.by_level);
     // Nothing below the cutoff: the incumbent, or nothing at all, is best.
     const double bound = std::min(inner.lower_bound,
@@ -295,7 +290,7 @@ class Search {
       raw_multipliers_.push_back(std::move(raw));
     }
     ComputeBounds();
-    std::int64_t width = 64;
+    std::int64_t width = std::min<std::int64_t>(64, settings_.max_labels);
     while (true) {
       if (Done()) return;
       FilterArcs();
@@ -318,10 +313,35 @@ class Search {
         result_.proved = true;
         return;
       }
+      if (BranchOnLevels()) return;
       if (width >= settings_.max_labels) return;
       if (!state_.found && width >= 1024 && !tried_feasibility_ && !SearchFeasible()) return;
       width = std::min(width * 16, settings_.max_labels);
     }
+  }
+
+  /// A tree of fixed levels, with work in proportion to that of the passes so far. True if that
+  /// settles it.
+  bool BranchOnLevels() {
+    if (!settings_.branch || !state_.found || settings_.first_feasible || !graph_.separable() ||
+        graph_.dims == 0) {
+      return false;
+    }
+    if (!branching_) branching_.emplace(graph_, capacity_, settings_);
+    branching_->Run(kBranchingShare * state_.labels, &state_);
+    result_.lower_bound = std::max(result_.lower_bound, branching_->bound());
+    if (settings_.report) {
+      const double best = static_cast<double>(state_.best_loss);
+      settings_.report(state_.best_loss, std::min(result_.lower_bound, best),
+                       state_.labels + branching_->counters().labels);
+    }
+    if (!branching_->exhausted()) return false;
+    // Without slack nothing better was left out, however the bound was rounded.
+    if (state_.slack(state_.best_loss) > 1.0) {
+      state_.pruned_bound = std::min(state_.pruned_bound, branching_->bound());
+    }
+    result_.proved = true;
+    return true;
   }
 
   void RunPass(std::int64_t width) {
@@ -357,31 +377,14 @@ class Search {
     std::size_t d = 0;
     while (d < graph_.dims && capacity_[d] == ReducedProblem::kUnlimited) ++d;
     if (d == graph_.dims) return true;
-    LayeredGraph swapped;
-    swapped.dims = graph_.dims - 1;
-    std::vector<std::int64_t> rest;
-    for (std::size_t e = 0; e < graph_.dims; ++e) {
-      if (e != d) rest.push_back(capacity_[e]);
-    }
-    for (const LayeredLevel& level : graph_.levels) {
-      LayeredLevel copy;
-      copy.decision = level.decision;
-      copy.state_count = level.state_count;
-      copy.arcs = level.arcs;
-      for (std::size_t a = 0; a < level.arcs.size(); ++a) {
-        copy.arcs[a].loss = level.cost[a * graph_.dims + d];
-        for (std::size_t e = 0; e < graph_.dims; ++e) {
-          if (e != d) copy.cost.push_back(level.cost[a * graph_.dims + e]);
-        }
-      }
-      swapped.levels.push_back(std::move(copy));
-    }
+    std::vector<std::int64_t> rest = capacity_;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(d));
     LabelSearchSettings settings = settings_;
     settings.cutoff = capacity_[d] + 1;
     settings.first_feasible = true;
     settings.gap = 0.0;
     settings.report = nullptr;
-    const LabelSearchResult inner = LabelSearch(swapped, rest, settings);
+    const LabelSearchResult inner = LabelSearch(WithCostAsLoss(graph_, d), rest, settings);
     result_.counters.labels += inner.counters.labels;
     result_.counters.dual_iterations += inner.counters.dual_iterations;
     if (inner.found) {
@@ -420,19 +423,33 @@ class Search {
   }
 
   bool Done() {
-    if (settings_.should_stop() || (settings_.first_feasible && state_.found)) return true;
-    if (!state_.found) return false;
+    if (!state_.found) return settings_.should_stop();
+    // What is proved is said before what stops the search.
     const double best = static_cast<double>(state_.best_loss);
     // Losses can exceed 2^53, where best - 1.0 is best.
     if (result_.lower_bound >= best || result_.lower_bound > best - 1.0) {
       result_.proved = true;
       return true;
     }
+    if (settings_.first_feasible || settings_.should_stop()) return true;
     return best - result_.lower_bound <= state_.slack(state_.best_loss);
   }
 
   LabelSearchResult Finish() {
+    if (!settings_.branch && !result_.proved) {
+      result_.remaining.resize(level_of_.size());
+      for (std::size_t k = 0; k < level_of_.size(); ++k) {
+        for (const LayeredArc& arc : graph_.levels[k].arcs) {
+          result_.remaining[level_of_[k]].push_back(arc.choice);
+        }
+      }
+    }
     result_.counters.labels += state_.labels;
+    if (branching_) {
+      result_.counters.labels += branching_->counters().labels;
+      result_.counters.dual_iterations += branching_->counters().dual_iterations;
+      result_.counters.nodes += branching_->counters().nodes;
+    }
     result_.found = state_.found;
     if (!state_.found) {
       if (result_.proved) result_.lower_bound = kInfinity;
@@ -466,6 +483,7 @@ class Search {
   std::size_t followed_ = 0;  // the first so many completions bound labels, all of them arcs
   std::vector<std::vector<std::int64_t>> least_;
   LabelPassState state_;
+  std::optional<BudgetBranching> branching_;
   LabelSearchResult result_;
   bool tried_feasibility_ = false;
 };

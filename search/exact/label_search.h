@@ -26,6 +26,8 @@ struct LabelSearchSettings {
   std::int64_t max_labels = 4'000'000;
   /// Only configurations with a loss below this count. A known loss + 1, or no cutoff.
   std::int64_t cutoff = std::numeric_limits<std::int64_t>::max() / 4;
+  /// Also branch on single levels where they are independent.
+  bool branch = true;
   /// Stop as soon as any configuration within the limits and the cutoff is known.
   bool first_feasible = false;
   /// Called after each pass and when an incumbent is found: (best loss or cutoff, lower bound).
@@ -36,12 +38,16 @@ struct LabelSearchResult {
   bool found = false;
   std::vector<std::uint32_t> by_level;  ///< Choices of the best configuration found.
   std::int64_t loss = 0;
-  /// No configuration below the cutoff has a smaller loss than this (grid units); +∞ if none exists.
+  /// No configuration below the cutoff has a smaller loss than this (grid units); +∞ if none
+  /// exists.
   double lower_bound = 0.0;
   /// The result (best configuration, or none below the cutoff) is proved.
   bool proved = false;
   /// Multipliers of the limits at the dual optimum, grid units of loss per unit of cost.
   std::vector<double> multipliers;
+  /// Without LabelSearchSettings::branch, where levels are independent: [level], the choices that a
+  /// configuration better than the best may still use.
+  std::vector<std::vector<std::uint32_t>> remaining;
   SolveCounters counters;
 };
 

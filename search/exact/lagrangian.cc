@@ -326,7 +326,11 @@ DualResult MaximizeDual(const Lagrangian& lagrangian, int max_iterations) {
     const double before_value = result.value;
     const double before_upper = master.value();
     evaluate(target);
-    if (result.value <= before_value && master.value() >= before_upper) break;
+    // A degenerate master can move without falling: only the same point again is the end.
+    if (result.value <= before_value && master.value() >= before_upper &&
+        master.multipliers() == target) {
+      break;
+    }
   }
   result.proves_infeasible = result.value - lagrangian.Margin(1.0, result.multipliers) > 1.0 + 1e-9;
   return result;

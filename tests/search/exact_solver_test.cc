@@ -11,6 +11,7 @@
 
 #include "search/frontier.h"
 #include "search/solver.h"
+#include "space/support/error.h"
 #include "tests/search/problem_makers.h"
 
 namespace bitsearch {
@@ -128,6 +129,68 @@ TEST(LongerProblems, OptimaAreThoseOfTheFrontier) {
   }
 }
 
+// A few layers far larger than the others, as in real networks: the relaxation alone bounds badly,
+// and the search must branch. Judged by the frontier as above, under one to three limits.
+TEST(LongerProblems, FewLargeLayersAreBranchedOn) {
+  int branched = 0;
+  int short_of_proof = 0;
+  for (int n = 0; n < 90; ++n) {
+    RandomStream random(22, "large layers", static_cast<std::uint64_t>(n));
+    AssignmentProblem problem;
+    const int limits = 1 + n % 3;
+    for (int r = 0; r < limits; ++r) problem.resources.push_back({.name = std::to_string(r)});
+    const int layers = limits == 1 ? 40 : limits == 2 ? 16 : 8;
+    for (int l = 0; l < layers; ++l) {
+      const double size = std::exp(6.0 + 2.0 * random.Normal());
+      const double sensitivity = std::exp(1.5 * random.Normal()) * std::sqrt(size);
+      problem.loss.emplace_back();
+      for (Resource& resource : problem.resources) resource.cost.emplace_back();
+      for (int bits = 2; bits <= 8; bits += 2) {
+        problem.loss.back().push_back(sensitivity * std::pow(4.0, -bits) *
+                                      (0.5 + random.Uniform()));
+        for (Resource& resource : problem.resources) {
+          const double cost = size * bits * (0.6 + 0.8 * random.Uniform());
+          resource.cost.back().push_back(static_cast<std::int64_t>(cost));
+        }
+      }
+    }
+    for (Resource& resource : problem.resources) {
+      std::int64_t limit = 0;
+      for (const auto& row : resource.cost) limit += (row.front() + row.back()) / 2;
+      resource.limit = limit;
+    }
+    AssignmentProblem traded = problem;
+    traded.resources[0].limit.reset();
+    const Frontier frontier =
+        ComputeFrontier(traded, {.resources = {ResourceIndex(0)}, .epsilon = 0.0}, {});
+    double expected = std::numeric_limits<double>::infinity();
+    for (const FrontierPoint& point : frontier.points()) {
+      if (point.resources[0] <= *problem.resources[0].limit) {
+        expected = std::min(expected, point.objective);
+      }
+    }
+    const double tolerance = 1e-11 * expected;
+    const Solution solution = MakeSolver("auto")->Solve(problem, {}, {});
+    branched += solution.counters.nodes > 0 ? 1 : 0;
+    ASSERT_EQ(solution.status, SolveStatus::kOptimal) << n;
+    ASSERT_NEAR(solution.objective, expected, tolerance) << n;
+    ASSERT_TRUE(problem.Assess(solution.choice).feasible()) << n;
+    for (const SolverOptions& options :
+         {SolverOptions{.gap = 1e-2}, SolverOptions{.gap = 1e-4}, SolverOptions{.max_labels = 1}}) {
+      const Solution cut = MakeSolver("auto")->Solve(problem, options, {});
+      ASSERT_TRUE(cut.has_choice());
+      ASSERT_LE(cut.lower_bound, expected + tolerance) << n;
+      ASSERT_GE(cut.objective, expected - tolerance) << n;
+      if (options.gap > 0.0) {
+        ASSERT_LE(cut.gap(), options.gap + 1e-9) << n;
+      }
+      short_of_proof += cut.status == SolveStatus::kFeasible ? 1 : 0;
+    }
+  }
+  EXPECT_GT(branched, 15);
+  EXPECT_GT(short_of_proof, 20);
+}
+
 // A solver that is cut short must not claim more than it has proved.
 class Anytime : public testing::TestWithParam<const char*> {};
 
@@ -176,6 +239,7 @@ TEST_P(Anytime, BoundNeverExceedsTheOptimum) {
         ASSERT_NEAR(solution.objective, expected.objective, tolerance) << what;
       } else {
         ASSERT_EQ(solution.status, SolveStatus::kFeasible) << what;
+        ASSERT_GT(solution.gap(), 0.0) << what << "a gap of 0 is a proof";
         ++cut_short;
         if (options.time_limit_s > 0.0 && solver->exact()) {
           ASSERT_LE(solution.gap(), options.gap + 1e-9) << what << Describe(problem);
@@ -190,6 +254,18 @@ INSTANTIATE_TEST_SUITE_P(Solvers, Anytime,
                          testing::Values("auto", "label_setting", "shortest_path",
                                          "branch_and_bound", "greedy", "evolution", "annealing",
                                          "random"));
+
+// Losses whose sum leaves the range of doubles must not end as an optimum of infinity.
+TEST(Losses, BeyondTheRangeOfDoublesAreRefused) {
+  AssignmentProblem problem;
+  problem.loss = {{1e308, 9e307}, {1e308, 9e307}};
+  EXPECT_THROW(MakeSolver("auto")->Solve(problem, {}, {}), Error);
+  problem.loss = {{1e299, 9e298}, {1e299, 9e298}};
+  const Solution solution = MakeSolver("auto")->Solve(problem, {}, {});
+  EXPECT_EQ(solution.status, SolveStatus::kOptimal);
+  EXPECT_DOUBLE_EQ(solution.objective, 1.8e299);
+  EXPECT_EQ(solution.gap(), 0.0);
+}
 
 // What the families promise is in them: the brute force would agree on empty problems, too.
 TEST(Families, HoldWhatTheirNamesSay) {

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "search/exact/conflicts.h"
+#include "search/frontier.h"
 #include "search/solver.h"
 #include "tests/search/problem_makers.h"
 
@@ -35,10 +37,57 @@ AssignmentProblem WithOnly(AssignmentProblem problem, const std::vector<std::siz
   return problem;
 }
 
+std::vector<std::vector<std::size_t>> SetsOf(const Solution& solution) {
+  std::vector<std::vector<std::size_t>> sets;
+  for (const LimitConflict& conflict : solution.conflicts) {
+    sets.resize(static_cast<std::size_t>(conflict.set));
+    sets.back().push_back(conflict.resource.value);
+  }
+  return sets;
+}
+
+/// Each set conflicts and is minimal; no limit is in two; without all of them the rest can be kept.
+void CheckSets(const AssignmentProblem& problem, const std::vector<std::vector<std::size_t>>& sets,
+               int n) {
+  AssignmentProblem rest = problem;
+  for (const std::vector<std::size_t>& set : sets) {
+    ASSERT_FALSE(BruteForce(WithOnly(problem, set)).feasible) << n << Describe(problem);
+    for (std::size_t r : set) {
+      std::vector<std::size_t> others = set;
+      std::erase(others, r);
+      ASSERT_TRUE(BruteForce(WithOnly(problem, others)).feasible) << n << Describe(problem);
+      ASSERT_TRUE(rest.resources[r].limit.has_value());
+      rest.resources[r].limit.reset();
+    }
+  }
+  ASSERT_TRUE(BruteForce(rest).feasible) << n << Describe(problem);
+}
+
+void CheckValues(const AssignmentProblem& problem, const Solution& solution, int n) {
+  for (const LimitConflict& conflict : solution.conflicts) {
+    const std::size_t r = conflict.resource.value;
+    ASSERT_TRUE(conflict.proved);
+    ASSERT_EQ(conflict.least_feasible, LeastValueOf(problem, r)) << n << Describe(problem);
+    ASSERT_EQ(conflict.least_alone, LeastValueOf(WithOnly(problem, {}), r)) << n;
+  }
+  AssignmentProblem kept = WithOnly(problem, {});
+  std::size_t at = 0;
+  for (std::size_t r = 0; r < problem.resources.size(); ++r) {
+    if (!problem.resources[r].limit) continue;
+    ASSERT_LT(at, solution.feasible_limits.size());
+    ASSERT_EQ(solution.feasible_limits[at].resource.value, r);
+    const std::int64_t least = *LeastValueOf(kept, r);
+    kept.resources[r].limit = std::max(least, *problem.resources[r].limit);
+    ASSERT_EQ(solution.feasible_limits[at++].value, *kept.resources[r].limit) << n;
+  }
+  ASSERT_TRUE(BruteForce(kept).feasible);
+}
+
 TEST(Conflicts, NameLimitsThatCannotBeKeptTogetherAndTheLeastThatWould) {
   RandomStream random(11, "conflicts");
   int infeasible = 0;
   int several = 0;
+  int several_sets = 0;
   for (int n = 0; n < 500; ++n) {
     RandomProblemShape shape{.layers_to = 6, .choices_to = 4, .limits = 1 + n % 3};
     shape.ties = n % 2 == 0;
@@ -56,22 +105,59 @@ TEST(Conflicts, NameLimitsThatCannotBeKeptTogetherAndTheLeastThatWould) {
     const Solution solution = MakeSolver("auto")->Solve(problem, {}, {});
     ASSERT_EQ(solution.status, SolveStatus::kInfeasible);
     ASSERT_FALSE(solution.conflicts.empty()) << n << Describe(problem);
-    std::vector<std::size_t> named;
-    for (const LimitConflict& conflict : solution.conflicts)
-      named.push_back(conflict.resource.value);
-    several += named.size() > 1 ? 1 : 0;
-    ASSERT_FALSE(BruteForce(WithOnly(problem, named)).feasible) << n << Describe(problem);
-    for (const LimitConflict& conflict : solution.conflicts) {
-      const std::size_t r = conflict.resource.value;
-      std::optional<std::int64_t> least = LeastValueOf(problem, r);
-      if (!least) least = LeastValueOf(WithOnly(problem, named), r);
-      if (!least) least = LeastValueOf(WithOnly(problem, {r}), r);
-      ASSERT_EQ(conflict.least_feasible, *least) << n << Describe(problem);
-      ASSERT_GT(conflict.least_feasible, *problem.resources[r].limit);
-    }
+    several += SetsOf(solution).front().size() > 1 ? 1 : 0;
+    several_sets += SetsOf(solution).size() > 1 ? 1 : 0;
+    CheckSets(problem, SetsOf(solution), n);
+    CheckValues(problem, solution, n);
+    // Every solver says the same, and so does a frontier.
+    const Solution path = MakeSolver("shortest_path")->Solve(problem, {}, {});
+    const Solution greedy = MakeSolver("greedy")->Solve(problem, {}, {});
+    const Frontier frontier = ComputeFrontier(problem, {.resources = {ResourceIndex(0)}}, {});
+    ASSERT_EQ(path.status, SolveStatus::kInfeasible);
+    ASSERT_EQ(greedy.status, SolveStatus::kInfeasible) << n;
+    ASSERT_EQ(frontier.status(), SolveStatus::kInfeasible);
+    ASSERT_EQ(SetsOf(path), SetsOf(solution));
+    ASSERT_EQ(SetsOf(greedy), SetsOf(solution));
+    ASSERT_EQ(frontier.conflicts.size(), solution.conflicts.size());
+    ASSERT_EQ(frontier.feasible_limits.size(), solution.feasible_limits.size());
   }
   EXPECT_GT(infeasible, 100);
   EXPECT_GT(several, 50);
+  EXPECT_GT(several_sets, 20);
+}
+
+TEST(Conflicts, AnAnalysisCutShortSaysSo) {
+  RandomStream random(14, "conflicts cut short");
+  int open = 0;
+  for (int n = 0; n < 200; ++n) {
+    AssignmentProblem problem =
+        RandomProblem({.layers_from = 5, .layers_to = 6, .choices_to = 4, .limits = 3}, random);
+    // Limits just below a configuration that none is below in everything: relaxations think that
+    // they can be kept.
+    std::vector<std::int64_t> least;
+    for (const BruteForcePoint& point : FeasiblePoints(WithOnly(problem, {}))) {
+      bool below = true;
+      for (std::size_t r = 0; r < least.size(); ++r) below &= point.resources[r] < least[r];
+      if (below) least = point.resources;
+    }
+    for (std::size_t r = 0; r < 3; ++r) problem.resources[r].limit = least[r] - 1;
+    if (BruteForce(problem).feasible) continue;
+    const ConflictAnalysis analysis = FindConflicts(problem, [] { return true; });
+    ASSERT_FALSE(analysis.conflicts.empty());
+    std::vector<std::size_t> named;
+    for (const LimitConflict& conflict : analysis.conflicts) {
+      const std::size_t r = conflict.resource.value;
+      named.push_back(r);
+      open += conflict.proved ? 0 : 1;
+      // What is not proved to be least would do all the same.
+      if (!conflict.least_feasible) continue;
+      AssignmentProblem raised = problem;
+      raised.resources[r].limit = conflict.least_feasible;
+      ASSERT_TRUE(BruteForce(raised).feasible) << n;
+    }
+    ASSERT_FALSE(BruteForce(WithOnly(problem, named)).feasible) << n;
+  }
+  EXPECT_GT(open, 20);
 }
 
 TEST(RunnerUps, AreTheBestWithoutTheChosenCandidate) {

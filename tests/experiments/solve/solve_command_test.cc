@@ -96,9 +96,48 @@ TEST_F(SolveCommand, NamesConflictingLimitsAndTheLeastThatWouldDo) {
   ASSERT_EQ(solution["conflicts"].size(), 1u);
   EXPECT_EQ(solution["conflicts"][0]["limit"], "latency_us");
   EXPECT_EQ(solution["conflicts"][0]["least_feasible"], 4.5);
+  EXPECT_EQ(solution["conflicts"][0]["least_alone"], 4.5);
+  EXPECT_EQ(solution["conflicts"][0]["proved"], true);
+  EXPECT_EQ(solution["feasible_limits"], nlohmann::json::parse(R"({"latency_us": 4.5})"));
   const SolveOutcome text = Run({"--limit", "latency_us=4"});
   EXPECT_EQ(text.exit_code, 4);
   EXPECT_THAT(text.out, HasSubstr("least feasible 4.5"));
+}
+
+TEST_F(SolveCommand, NamesEveryConflictingLimitWhicheverWayItIsAsked) {
+  // Each limit fails by itself: raising one of them is not enough.
+  const std::vector<std::string> limits = {"--limit", "latency_us=4", "--limit", "size_bytes=29"};
+  for (const std::vector<std::string>& how :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--frontier", "latency_us"},
+                                             {"--solver", "shortest_path"},
+                                             {"--solver", "greedy"},
+                                             {"--solver", "evolution"}}) {
+    std::vector<std::string> more = limits;
+    more.insert(more.end(), how.begin(), how.end());
+    const nlohmann::json answer = Json(more, 4);
+    EXPECT_EQ(answer["status"], "infeasible");
+    ASSERT_EQ(answer["conflicts"].size(), 2u) << answer;
+    for (std::size_t i = 0; i < 2; ++i) {
+      const nlohmann::json& conflict = answer["conflicts"][i];
+      EXPECT_TRUE(conflict["least_feasible"].is_null());
+      EXPECT_EQ(conflict["set"], i + 1);
+    }
+    EXPECT_EQ(answer["conflicts"][0]["least_alone"], 4.5);
+    EXPECT_EQ(answer["conflicts"][1]["least_alone"], 30);
+    EXPECT_EQ(answer["feasible_limits"],
+              nlohmann::json::parse(R"({"latency_us": 4.5, "size_bytes": 30})"));
+  }
+  std::vector<std::string> frontier = limits;
+  frontier.insert(frontier.end(), {"--frontier", "latency_us"});
+  EXPECT_THAT(Run(frontier).out, HasSubstr("least without the other limits 4.5"));
+}
+
+TEST_F(SolveCommand, AGapOfZeroMeansOptimalEvenWithoutTime) {
+  for (const char* limit : {"latency_us=7.5", "latency_us=6.5", "latency_us=5", "latency_us=4.5"}) {
+    const nlohmann::json solution = Json({"--limit", limit, "--time-limit", "0"});
+    EXPECT_EQ(solution["gap"] == 0.0, solution["status"] == "optimal") << solution;
+  }
 }
 
 TEST_F(SolveCommand, PinsFixLayers) {
