@@ -35,6 +35,8 @@ struct ConfigDocument {
   /// weights have the default's.
   std::optional<WeightQuantizerSpec> weights;
   std::vector<ConfigLayer> layers;
+  /// Placements runtime and integer: every quantized activation tensor, inputs of layers too.
+  std::vector<TensorGrid> tensors;
   /// Resource name (with unit) → decimal text, in the order of the tables.
   std::vector<std::pair<std::string, std::string>> costs;
   /// What the choice was made on: "predicted" losses (it is the solver's), "measured" losses (it is
@@ -53,7 +55,8 @@ struct ConfigDocument {
 std::string ConfigJson(const ConfigDocument& document);
 
 /// Throws Error: kFileNotFound, kJsonSyntax (with line and column), kFormatVersion (another or a
-/// newer format), kConfigLayers (a layer without a name or bits, a name twice, bits that are none).
+/// newer format), kConfigLayers (a layer without a name or bits, a name twice, bits that are none,
+/// a tensor's grid that does not fit its bits).
 ConfigDocument ReadConfigJson(const std::filesystem::path& path);
 
 /// The document's choices in the graph's layer order. Throws Error(kConfigLayers) if a layer of the
@@ -62,8 +65,9 @@ BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph
                          const std::string& path);
 
 /// By layer of the graph, the stored input grids, and the corrected biases (an empty list if the
-/// document holds none). Throws Error(kConfigLayers) if a corrected bias does not have as many
-/// values as the layer has output channels; `path` stands in the message.
+/// document holds none); and the tensors' grids. Throws Error(kConfigLayers) if a corrected bias
+/// does not have as many values as the layer has output channels, or if the graph has no tensor of
+/// such a name; `path` stands in the message.
 StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const LayerGraph& graph,
                                       const std::string& path);
 

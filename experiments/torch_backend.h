@@ -90,6 +90,9 @@ class QuantizationSession {
                                                const SensitivityRequest& request,
                                                const RunContext& context) = 0;
   virtual std::vector<LayerQuantizers> Quantizers(const BitConfig& config) = 0;
+  /// Every activation tensor that placements runtime and integer quantize, inputs of layers too, in
+  /// PlanTensors' order; nothing for other placements.
+  virtual std::vector<TensorGrid> TensorGrids(const BitConfig& config) = 0;
   /// The first output of `config` for every record of `data`.
   virtual FloatTensor Outputs(const BitConfig& config, const Dataset& data,
                               const RunContext& context) = 0;
@@ -115,7 +118,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 4;
+inline constexpr int kTorchBackendVersion = 5;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

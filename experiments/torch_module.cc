@@ -46,7 +46,13 @@ class Session : public QuantizationSession {
     plan.score = request.score == "hawq" ? CurvatureScore::kHawq : CurvatureScore::kHalf;
     plan.known = request.known;
     plan.record = request.record;
-    MeasuredSensitivity measured = bitsearch::MeasureSensitivity(network_, data, plan, context);
+    // A layer alone cannot be given bits where tensors are quantized for all their readers.
+    const bool by_tensor = QuantizesTensors(network_.spec().placement);
+    MeasuredSensitivity measured =
+        by_tensor ? bitsearch::MeasureSensitivity(network_.WithPlacement(Placement::kLayerInputs),
+                                                  data, plan, context)
+                  : bitsearch::MeasureSensitivity(network_, data, plan, context);
+    if (by_tensor) measured.report.notes.emplace_back("skip_path", "float");
     if (request.traces && !measured.traces.empty()) {
       std::vector<std::string> names;
       for (const Layer& layer : graph().layers()) names.push_back(layer.id);
@@ -63,6 +69,7 @@ class Session : public QuantizationSession {
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
     std::vector<LayerQuantizers> all(graph().layers().size());
     const std::vector<BiasCorrection> corrections = CorrectionsOf(network_, config);
+    const std::vector<TensorGrid> tensors = network_.TensorGrids(config);
     for (std::size_t l = 0; l < all.size(); ++l) {
       all[l].correction = corrections[l];
       const BitChoice& choice = config.choices[l];
@@ -75,12 +82,16 @@ class Session : public QuantizationSession {
           quantizer.zero_point.push_back(grid.zero_point);
         }
       }
-      if (const auto grid = network_.ActivationGrid(LayerIndex(l), choice.activation)) {
+      if (const auto grid = InputGrid(tensors, LayerIndex(l), choice.activation)) {
         all[l].activation = TensorQuantizer{"per_tensor",    grid->qmin < 0, grid->lowest(),
                                             grid->highest(), {grid->scale},  {grid->zero_point}};
       }
     }
     return all;
+  }
+
+  std::vector<TensorGrid> TensorGrids(const BitConfig& config) override {
+    return network_.TensorGrids(config);
   }
 
   FloatTensor Outputs(const BitConfig& config, const Dataset& data,
@@ -102,6 +113,16 @@ class Session : public QuantizationSession {
   }
 
  private:
+  std::optional<AffineGrid> InputGrid(const std::vector<TensorGrid>& tensors, LayerIndex layer,
+                                      NumberFormat format) const {
+    if (!QuantizesTensors(network_.spec().placement)) return network_.ActivationGrid(layer, format);
+    const std::string& name = graph().tensor(graph().layer(layer).input).name;
+    for (const TensorGrid& entry : tensors) {
+      if (entry.tensor == name) return entry.grid;
+    }
+    return std::nullopt;
+  }
+
   CalibratedNetwork network_;
 };
 

@@ -9,10 +9,11 @@
 
 #include "space/choices/bit_config.h"
 #include "space/choices/evaluator.h"
+#include "space/choices/quantization_spec.h"
 #include "space/graph/layer_graph.h"
 #include "space/network/dataset.h"
 #include "space/quantizer/affine.h"
-#include "space/choices/quantization_spec.h"
+#include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/run_context.h"
 
@@ -27,9 +28,12 @@ struct BiasCorrection {
   std::vector<float> output_shift;
 };
 
-/// What an earlier calibration found, by layer of the graph; empty lists: nothing is known.
+/// What an earlier calibration found; by layer of the graph unless said otherwise. Empty lists:
+/// nothing is known.
 struct StoredCalibration {
   std::vector<std::optional<AffineGrid>> grids;  ///< Of the layers' inputs.
+  /// For placements that quantize tensors (QuantizesTensors): theirs, in any order.
+  std::vector<TensorGrid> tensors;
   /// Of the one configuration that is going to be run. Used instead of correcting biases.
   std::vector<BiasCorrection> corrections;
 };
@@ -41,10 +45,9 @@ class CalibratedNetwork {
  public:
   /// `graph` must have its BN folded. Runs the float network on `calibration` once.
   /// `calibration` may be null for Placement::kWeightsOnly without bias correction, and where
-  /// `stored` has what else it would give; a layer whose grid is needed and not stored is then an
-  /// Error(kDataCount) of ActivationGrid.
-  /// Throws Error(kUsage) for placements that are not implemented, Error(kDataCount) where
-  /// calibration data are needed and absent.
+  /// `stored` has what else it would give; a tensor whose grid is needed and not stored is then an
+  /// Error(kDataCount) of ActivationGrid or TensorGrids.
+  /// Throws Error(kDataCount) where calibration data are needed and absent.
   CalibratedNetwork(LayerGraph graph, const Dataset* calibration, const QuantizationSpec& spec,
                     const std::string& device, const RunContext& context,
                     StoredCalibration stored = {});
@@ -59,13 +62,20 @@ class CalibratedNetwork {
   Range ActivationRange(LayerIndex layer, NumberFormat format) const;
   /// The grid for an integer format; nothing for float formats and for weights_only placement.
   std::optional<AffineGrid> ActivationGrid(LayerIndex layer, NumberFormat format) const;
+  /// What PlanTensors lists for `config`, in its order, with grids; nothing for placements that
+  /// quantize by layer. Errors as PlanTensors'.
+  std::vector<TensorGrid> TensorGrids(const BitConfig& config) const;
   /// Quantized weight of a layer (cached). The layer must have a weight.
   const QuantizedWeight& Weight(LayerIndex layer, NumberFormat format) const;
+
+  /// The same calibration under a placement that quantizes no tensor which this one leaves float.
+  CalibratedNetwork WithPlacement(Placement placement) const;
 
   struct State;
   const State& state() const { return *state_; }
 
  private:
+  explicit CalibratedNetwork(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
@@ -74,8 +84,9 @@ class CalibratedNetwork {
 std::vector<BiasCorrection> CorrectionsOf(const CalibratedNetwork& network,
                                           const BitConfig& config);
 
-/// Evaluates configurations by running the quantized network on a data set. The float network's
-/// outputs are computed once; kl_nats is KL(float ‖ quantized).
+/// Evaluates configurations by running the quantized network on a data set, in integers for
+/// Placement::kInteger, otherwise simulated in floating point. The float network's outputs are
+/// computed once; kl_nats is KL(float ‖ quantized).
 class PtqEvaluator : public Evaluator {
  public:
   /// Both must outlive the evaluator. Without `compare_with_float` the float network is not run: a

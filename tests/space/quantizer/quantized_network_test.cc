@@ -141,8 +141,8 @@ TEST_F(QuantizedNetworkTest, StoredGridsAndCorrectionsStandForCalibrationData) {
 TEST_F(QuantizedNetworkTest, RefusesWhatItCannotSimulate) {
   QuantizationSpec spec;
   EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}), Error);
-  spec.placement = Placement::kInteger;
-  EXPECT_THROW(Calibrate(spec), Error);
+  spec.placement = Placement::kRuntime;
+  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}), Error);
   const CalibratedNetwork network = Calibrate({});
   EXPECT_THROW(PrepareQuantization(network, BitConfig::Uniform(3, Bits(4, 4))), Error);
 }
