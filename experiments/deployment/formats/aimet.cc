@@ -80,7 +80,7 @@ Encodings Write(const ExportRequest& request, const std::string& tool, bool half
     }
     if (layer.activation.is_integer() && !layer.entry->quantizers.activation) {
       refusals.Add(layer.layer->id, "activations without a scale, and the configuration has none",
-                   "export the folder of a run, whose configuration holds ranges");
+                   "add --calibration SPEC, or export the folder of a run, which holds ranges");
     }
     if (refusals.Has(layer.layer->id)) continue;
     if (layer.layer->weight && written.insert(*layer.layer->weight).second) {
@@ -365,6 +365,7 @@ ConfigFormat AimetFormat() {
   return {.name = "aimet",
           .description = "AIMET encodings 1.0.0: scales and offsets of ONNX tensors",
           .holds_quantizers = true,
+          .needs_ranges = true,
           .write = Write1,
           .recognises =
               [](const JsonValue& file) {
@@ -378,6 +379,7 @@ ConfigFormat Aimet2Format() {
   return {.name = "aimet2",
           .description = "AIMET encodings 2.0.0: the same in the terms of ONNX QuantizeLinear",
           .holds_quantizers = true,
+          .needs_ranges = true,
           .write = Write2,
           .recognises =
               [](const JsonValue& file) {

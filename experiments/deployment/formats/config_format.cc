@@ -113,8 +113,9 @@ void RequireModel(const ConfigFormat& format, const LayerGraph* graph, const std
 
 const std::vector<ConfigFormat>& ConfigFormats() {
   static const std::vector<ConfigFormat> formats = {
-      OnnxFormat(),  QonnxFormat(), AimetFormat(), Aimet2Format(),      ModelOptFormat(), TorchaoFormat(), HawqFormat(),
-      NncfFormat(),  OnnxRuntimeFormat(), CsvFormat(),      JsonFormat()};
+      OnnxFormat(),        QonnxFormat(),   AimetFormat(), Aimet2Format(),
+      ModelOptFormat(),    TorchaoFormat(), HawqFormat(),  NncfFormat(),
+      OnnxRuntimeFormat(), CsvFormat(),     JsonFormat()};
   return formats;
 }
 
@@ -143,7 +144,7 @@ ImportedConfig ReadAnyConfig(const std::filesystem::path& path, const LayerGraph
   std::string text = ReadTextFile(path);
   if (LooksLikeCsv(text)) return {ReadConfigCsv(path), "csv", {}};
   const JsonFaults faults{ErrorId::kJsonSyntax, ErrorId::kConfigLayers,
-                          "is it the file that the tool wrote?"};
+                          "is it a configuration file, as bitsearch export writes them?"};
   const std::string place = path.string();
   const JsonValue file = JsonValue::Parse(WithoutComments(std::move(text)), place, faults);
   if (IsOurs(file)) return {ReadConfigJson(path), "json", {}};

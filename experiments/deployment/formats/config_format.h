@@ -55,6 +55,8 @@ struct ConfigFormat {
   bool needs_model = true;
   /// Scales and zero points are written and read back, not only bits.
   bool holds_quantizers = false;
+  /// The file is of no use without ranges of quantized inputs.
+  bool needs_ranges = false;
   /// Corrected biases and every placement are in the file.
   bool holds_corrections = false;
   /// Throws ErrorList of Error(kExportRefused), each naming a layer, where the file cannot hold the
