@@ -100,6 +100,7 @@ class FakeSession : public QuantizationSession {
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
     return std::vector<LayerQuantizers>(config.choices.size());
   }
+  std::vector<TensorGrid> TensorGrids(const BitConfig&) override { return {}; }
   FloatTensor Outputs(const BitConfig&, const Dataset&, const RunContext&) override {
     throw Error(ErrorId::kInternal, "not here");
   }

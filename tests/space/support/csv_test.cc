@@ -45,6 +45,35 @@ TEST(CsvTest, EmptyCellsCount) {
   EXPECT_EQ(table.rows()[0].columns, (std::vector<int>{1, 2, 3}));
 }
 
+TEST(CsvTest, ReportsAllRowsThatAreWrong) {
+  try {
+    CsvTable::Parse("a,b\n1\n1,2\n\"x,2\n1,2,3\n", "t.csv");
+    FAIL();
+  } catch (const ErrorList& list) {
+    ASSERT_EQ(list.errors().size(), 3U);
+    EXPECT_EQ(list.errors()[0].location().line, 2);
+    EXPECT_EQ(list.errors()[1].id(), ErrorId::kCsvQuote);
+    EXPECT_EQ(list.errors()[2].location().line, 5);
+  }
+  std::string text = "a\n";
+  for (int i = 0; i < 50; ++i) text += i % 2 == 0 ? "x\n" : "1\n";
+  const CsvTable table = CsvTable::Parse(text, "t.csv");
+  int sum = 0;
+  try {
+    table.ForEachRow([&](const CsvRow& row) { sum += static_cast<int>(table.Integer(row, 0)); });
+    FAIL();
+  } catch (const ErrorList& list) {
+    ASSERT_EQ(list.errors().size(), 21U);  // 20 of 25, and how many more there are
+    EXPECT_EQ(list.errors()[19].location().line, 40);
+    EXPECT_EQ(list.errors()[20].message(), "and 5 more like these");
+  }
+  EXPECT_EQ(sum, 25);
+  // A single one is an Error, as for every other file.
+  const CsvTable one = CsvTable::Parse("a\n1\nx\n", "t.csv");
+  EXPECT_EQ(ErrorOf([&] { one.ForEachRow([&](const CsvRow& row) { one.Integer(row, 0); }); }).id(),
+            ErrorId::kCsvNumber);
+}
+
 TEST(CsvTest, RefusesBadStructureWithPlaces) {
   Error error = ErrorOf([] { CsvTable::Parse("a,b\n1,2\n1\n", "t.csv"); });
   EXPECT_EQ(error.id(), ErrorId::kCsvRagged);
