@@ -150,8 +150,12 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
       }
       request.spec.placement = *placement;
     }
-    // Elsewhere quantized, a layer's correction is another one.
-    if (options.no_bias_correction || request.spec.placement != document.placement) {
+    // Elsewhere quantized, a layer's correction is another one. Integer arithmetic has that of its
+    // simulation.
+    const bool elsewhere =
+        request.spec.placement != document.placement &&
+        !(QuantizesTensors(request.spec.placement) && QuantizesTensors(document.placement));
+    if (options.no_bias_correction || elsewhere) {
       request.stored.corrections.clear();
     }
     const bool wants_correction =

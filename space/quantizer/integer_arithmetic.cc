@@ -25,40 +25,65 @@ DyadicMultiplier WithShift(double real, int shift) {
   return {static_cast<std::int32_t>(std::min(mantissa, kLargestMantissa)), shift};
 }
 
+// Multiplier and range of one requantization. Products of two int32 are one instruction for several
+// elements at once, so the mantissa stays 32 bits wide.
+struct Rescaling {
+  std::int32_t bias = 0;
+  std::int32_t mantissa = 0;
+  int shift = 0;
+  std::int64_t half = 0;
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+};
+
 template <typename Accumulator>
 inline void RequantizeLoop(const Accumulator* accumulators, float* out, std::size_t count,
-                           std::int32_t bias, std::int64_t mantissa, int shift, std::int64_t half,
-                           std::int64_t low, std::int64_t high) {
+                           const Rescaling& by) {
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int64_t sum = static_cast<std::int32_t>(accumulators[i]) + bias;
-    const std::int64_t steps = (sum * mantissa + half) >> shift;
-    const std::int64_t raised = steps > low ? steps : low;
-    out[i] = static_cast<float>(static_cast<std::int32_t>(raised < high ? raised : high));
+    const std::int32_t sum = static_cast<std::int32_t>(accumulators[i]) + by.bias;
+    const std::int64_t product = static_cast<std::int64_t>(sum) * by.mantissa;
+    const std::int64_t steps = (product + by.half) >> by.shift;
+    const std::int64_t raised = steps > by.low ? steps : by.low;
+    out[i] = static_cast<float>(static_cast<std::int32_t>(raised < by.high ? raised : by.high));
   }
 }
 
 BITSEARCH_VECTOR_CLONES
-void RequantizeKernel(const float* accumulators, float* out, std::size_t count, std::int32_t bias,
-                      std::int64_t mantissa, int shift, std::int64_t half, std::int64_t low,
-                      std::int64_t high) {
-  RequantizeLoop(accumulators, out, count, bias, mantissa, shift, half, low, high);
+void RequantizeKernel(const float* accumulators, float* out, std::size_t count, Rescaling by) {
+  RequantizeLoop(accumulators, out, count, by);
 }
 
 BITSEARCH_VECTOR_CLONES
-void RequantizeKernel(const double* accumulators, float* out, std::size_t count, std::int32_t bias,
-                      std::int64_t mantissa, int shift, std::int64_t half, std::int64_t low,
-                      std::int64_t high) {
-  RequantizeLoop(accumulators, out, count, bias, mantissa, shift, half, low, high);
+void RequantizeKernel(const double* accumulators, float* out, std::size_t count, Rescaling by) {
+  RequantizeLoop(accumulators, out, count, by);
+}
+
+BITSEARCH_VECTOR_CLONES
+void ShiftKernel(const std::int64_t* sums, float* out, std::size_t count, Rescaling by) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t steps = (sums[i] + by.half) >> by.shift;
+    const std::int64_t raised = steps > by.low ? steps : by.low;
+    out[i] = static_cast<float>(static_cast<std::int32_t>(raised < by.high ? raised : by.high));
+  }
+}
+
+BITSEARCH_VECTOR_CLONES
+void MultiplyKernel(const float* steps, std::int64_t* out, std::size_t count,
+                    std::int32_t mantissa) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<std::int64_t>(static_cast<std::int32_t>(steps[i])) * mantissa;
+  }
 }
 
 std::int64_t HalfOf(int shift) { return shift > 0 ? std::int64_t{1} << (shift - 1) : 0; }
 
-template <typename Accumulator>
-void RequantizeTo(std::span<const Accumulator> accumulators, std::span<float> out,
-                  std::int32_t bias, DyadicMultiplier multiplier, const AffineGrid& grid) {
-  RequantizeKernel(accumulators.data(), out.data(), accumulators.size(), bias, multiplier.mantissa,
-                   multiplier.shift, HalfOf(multiplier.shift), grid.qmin - grid.zero_point,
-                   grid.qmax - grid.zero_point);
+Rescaling RescalingTo(const AffineGrid& grid, DyadicMultiplier multiplier, std::int32_t bias) {
+  return {bias,
+          multiplier.mantissa,
+          multiplier.shift,
+          HalfOf(multiplier.shift),
+          grid.qmin - grid.zero_point,
+          grid.qmax - grid.zero_point};
 }
 
 template <typename Accumulator>
@@ -100,12 +125,32 @@ std::int64_t ShiftRounded(std::int64_t value, int shift, DyadicRounding rounding
 
 void Requantize(std::span<const float> accumulators, std::span<float> out, std::int32_t bias,
                 DyadicMultiplier multiplier, const AffineGrid& grid) {
-  RequantizeTo(accumulators, out, bias, multiplier, grid);
+  RequantizeKernel(accumulators.data(), out.data(), accumulators.size(),
+                   RescalingTo(grid, multiplier, bias));
 }
 
 void Requantize(std::span<const double> accumulators, std::span<float> out, std::int32_t bias,
                 DyadicMultiplier multiplier, const AffineGrid& grid) {
-  RequantizeTo(accumulators, out, bias, multiplier, grid);
+  RequantizeKernel(accumulators.data(), out.data(), accumulators.size(),
+                   RescalingTo(grid, multiplier, bias));
+}
+
+void Multiply(std::span<const float> steps, std::span<std::int64_t> out,
+              DyadicMultiplier multiplier) {
+  MultiplyKernel(steps.data(), out.data(), steps.size(), multiplier.mantissa);
+}
+
+void ShiftToGrid(std::span<const std::int64_t> sums, std::span<float> out, int shift,
+                 DyadicRounding rounding, const AffineGrid& grid) {
+  const Rescaling by = RescalingTo(grid, {0, shift}, 0);
+  if (rounding == DyadicRounding::kHalfUp) {
+    ShiftKernel(sums.data(), out.data(), sums.size(), by);
+    return;
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    out[i] =
+        static_cast<float>(std::clamp(ShiftRounded(sums[i], shift, rounding), by.low, by.high));
+  }
 }
 
 void Dequantize(std::span<const float> accumulators, std::span<float> out, std::int32_t bias,

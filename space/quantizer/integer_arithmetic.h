@@ -44,6 +44,14 @@ void Requantize(std::span<const float> accumulators, std::span<float> out, std::
 void Requantize(std::span<const double> accumulators, std::span<float> out, std::int32_t bias,
                 DyadicMultiplier multiplier, const AffineGrid& grid);
 
+/// out[i] = steps[i]·m, |steps| < 2^31: one summand of a sum over a common shift.
+void Multiply(std::span<const float> steps, std::span<std::int64_t> out,
+              DyadicMultiplier multiplier);
+
+/// out[i] = clamp(round(sums[i]·2^−shift), grid), in steps.
+void ShiftToGrid(std::span<const std::int64_t> sums, std::span<float> out, int shift,
+                 DyadicRounding rounding, const AffineGrid& grid);
+
 /// out[i] = (accumulator[i] + bias)·scale, under the same bound.
 void Dequantize(std::span<const float> accumulators, std::span<float> out, std::int32_t bias,
                 double scale);

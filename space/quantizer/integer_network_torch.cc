@@ -31,8 +31,9 @@ std::span<const T> Values(const at::Tensor& tensor) {
   return {tensor.data_ptr<T>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-std::span<float> Memory(const at::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+template <typename T = float>
+std::span<T> Memory(const at::Tensor& tensor) {
+  return {tensor.data_ptr<T>(), static_cast<std::size_t>(tensor.numel())};
 }
 
 at::Tensor OnHost(const at::Tensor& tensor) { return tensor.to(at::kCPU).contiguous(); }
@@ -52,18 +53,18 @@ at::Tensor Requantized(const at::Tensor& steps, DyadicMultiplier multiplier,
   return out.to(steps.device());
 }
 
-// Shifts sums of products with multipliers back and clamps them to the grid.
+at::Tensor Multiplied(const at::Tensor& steps, DyadicMultiplier multiplier) {
+  const at::Tensor host = OnHost(steps);
+  const at::Tensor out = at::empty(host.sizes(), at::kLong);
+  Multiply(Values<float>(host), Memory<std::int64_t>(out), multiplier);
+  return out.to(steps.device());
+}
+
 at::Tensor Shifted(const at::Tensor& sums, int shift, DyadicRounding rounding,
                    const AffineGrid& grid) {
   const at::Tensor host = OnHost(sums);
   const at::Tensor out = at::empty(host.sizes(), at::kFloat);
-  const std::span<const std::int64_t> from = Values<std::int64_t>(host);
-  const std::span<float> to = Memory(out);
-  const std::int64_t low = grid.qmin - grid.zero_point;
-  const std::int64_t high = grid.qmax - grid.zero_point;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    to[i] = static_cast<float>(std::clamp(ShiftRounded(from[i], shift, rounding), low, high));
-  }
+  ShiftToGrid(Values<std::int64_t>(host), Memory(out), shift, rounding, grid);
   return out.to(sums.device());
 }
 
@@ -224,7 +225,7 @@ at::Tensor IntegerHooks::OnInput(NodeIndex index, std::size_t slot, at::Tensor v
     case NodeForm::kLayer:
       return node.wide ? value.to(at::kDouble) : value;
     case NodeForm::kAdd:
-      return value.to(at::kLong) * static_cast<std::int64_t>(node.multipliers[slot].mantissa);
+      return Multiplied(value, node.multipliers[slot]);
     case NodeForm::kConcat: {
       const AffineGrid& out = *carried_[graph_.node(index).outputs[0].value];
       return *grid == out ? value : Requantized(value, node.multipliers[slot], out);

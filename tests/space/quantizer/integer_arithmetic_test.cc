@@ -113,6 +113,34 @@ TEST(Requantize, EqualsExactRationalArithmetic) {
   EXPECT_GT(unclamped, 100000);
 }
 
+TEST(ShiftToGrid, AddsSeveralTensorsOverOneShift) {
+  std::mt19937_64 random(4);
+  std::uniform_int_distribution<int> step(-200, 200);
+  const AffineGrid grid{0.05F, 100, 0, 255};
+  const std::vector<DyadicMultiplier> m = ToCommonDyadic(std::vector{0.31, 0.75});
+  std::vector<float> a(133);
+  std::vector<float> b(133);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<float>(step(random));
+    b[i] = static_cast<float>(step(random));
+  }
+  std::vector<std::int64_t> left(a.size());
+  std::vector<std::int64_t> right(b.size());
+  Multiply(a, left, m[0]);
+  Multiply(b, right, m[1]);
+  for (std::size_t i = 0; i < a.size(); ++i) left[i] += right[i];
+  for (const DyadicRounding rounding : {DyadicRounding::kHalfUp, DyadicRounding::kHalfEven}) {
+    std::vector<float> sums(a.size());
+    ShiftToGrid(left, sums, m[0].shift, rounding, grid);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const double real = 0.31 * static_cast<double>(a[i]) + 0.75 * static_cast<double>(b[i]);
+      EXPECT_LE(std::fabs(static_cast<double>(sums[i]) - std::clamp(real, -100.0, 155.0)), 0.5001);
+      EXPECT_EQ(sums[i], static_cast<float>(std::clamp<std::int64_t>(
+                             ShiftRounded(left[i], m[0].shift, rounding), -100, 155)));
+    }
+  }
+}
+
 TEST(IntegerWeight, StepsTimesScaleAreTheQuantizedValues) {
   std::mt19937_64 random(3);
   std::normal_distribution<float> normal;
