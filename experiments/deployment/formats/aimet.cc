@@ -310,6 +310,7 @@ class Reader {
           fmt::format("the scales of {} blocked encodings are left out; bits are read", blocked_));
     }
     InferPlacement(document);
+    InferWeightSpec(graph_, document, notes_);
     return document;
   }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/files.h"
@@ -265,6 +266,44 @@ void InferPlacement(ConfigDocument& document) {
       document.layers.begin(), document.layers.end(),
       [](const ConfigLayer& layer) { return layer.choice.activation != NumberFormat::Float32(); });
   document.placement = quantized ? Placement::kLayerInputs : Placement::kWeightsOnly;
+}
+
+void InferWeightSpec(const LayerGraph& graph, ConfigDocument& document,
+                     std::vector<std::string>& notes) {
+  constexpr float kSameScale = 1e-5F;  // Scales that went through decimal text.
+  std::size_t others = 0;
+  for (const ConfigLayer& entry : document.layers) {
+    if (!entry.quantizers.weight || !entry.choice.weight.is_integer()) continue;
+    const TensorQuantizer& stored = *entry.quantizers.weight;
+    if (!document.weights) {
+      WeightQuantizerSpec spec;
+      spec.granularity = stored.granularity == NameOf(Granularity::kPerTensor)
+                             ? Granularity::kPerTensor
+                             : Granularity::kPerChannel;
+      spec.symmetric = stored.symmetric;
+      spec.narrow = stored.symmetric;
+      document.weights = spec;
+    }
+    const Layer& layer = graph.layer(*graph.FindLayer(entry.name));
+    const TensorValue& weight = *graph.tensor(*layer.weight).constant;
+    const std::vector<AffineGrid> grids =
+        QuantizeWeight(weight.ToFloats(), weight.shape(), layer.output_channel_axis,
+                       entry.choice.weight, *document.weights)
+            .grids;
+    bool same =
+        grids.size() == stored.scale.size() && document.weights->symmetric == stored.symmetric;
+    for (std::size_t c = 0; same && c < grids.size(); ++c) {
+      same = std::fabs(grids[c].scale - stored.scale[c]) <= kSameScale * stored.scale[c] &&
+             grids[c].zero_point == stored.zero_point[c];
+    }
+    others += same ? 0 : 1;
+  }
+  if (others > 0) {
+    notes.push_back(fmt::format(
+        "the file's scales of {} weights are not those of min-max: evaluate takes min-max, export "
+        "writes the file's",
+        others));
+  }
 }
 
 NumberFormat IntegerBits(const JsonValue& value, int least) {

@@ -103,6 +103,10 @@ Error UnknownName(const JsonValue& where, const std::string& kind, const std::st
 ConfigDocument FloatDocument(const LayerGraph& graph);
 /// Sets the placement by whether any activation is quantized.
 void InferPlacement(ConfigDocument& document);
+/// Sets the weights' spec from stored quantizers. What runs a configuration derives the grids of
+/// weights from it: a note says where they would be others than the file's.
+void InferWeightSpec(const LayerGraph& graph, ConfigDocument& document,
+                     std::vector<std::string>& notes);
 
 /// Bits of an integer format in a file: throws the value's Fault outside [least, 16].
 NumberFormat IntegerBits(const JsonValue& value, int least = 1);

@@ -269,6 +269,7 @@ ConfigDocument Read(const JsonValue& file, const LayerGraph& graph,
     notes.push_back("overrides of tensors that are no layer's weight or input are left out");
   }
   InferPlacement(document);
+  InferWeightSpec(graph, document, notes);
   return document;
 }
 

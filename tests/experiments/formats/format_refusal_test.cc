@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "space/network/builtin.h"
 #include "space/support/error.h"
 #include "tests/experiments/formats/format_samples.h"
 
@@ -151,11 +150,32 @@ TEST_F(FormatRefusalTest, TwoChoicesForOneTensor) {
   EXPECT_EQ(Refusal("modelopt"), "");
 }
 
-// A quantizer on a tensor reaches those who read a reshaped copy of it.
+// A quantizer on a tensor reaches those who read a reshaped copy of it, so that a float input there
+// is no float input.
 TEST_F(FormatRefusalTest, FloatBehindAQuantizedTensor) {
-  const LayerGraph& graph = EmbeddedNetwork();
-  ASSERT_EQ(graph.node(*graph.producer(graph.layers().back().input)).op, "Flatten");
-  EXPECT_EQ(Refusal("aimet"), "");
+  LayerGraph graph = EmbeddedNetwork();
+  const Layer first = graph.layers().front();
+  // A second classifier that reads what the first convolution reads, flattened.
+  const TensorIndex flat = graph.AddTensor({.name = "flat"});
+  graph.AddNode({"flatten2", "Flatten", "", {first.input}, {flat}, {}});
+  const Shape shape = {784, 2};
+  const std::vector<float> ones(784 * 2, 1.0F);
+  const TensorIndex weight = graph.AddConstant("fc2.weight", TensorValue::FromFloats(shape, ones));
+  const TensorIndex out = graph.AddTensor({.name = "out2"});
+  graph.AddNode({"fc2", "MatMul", "", {flat, weight}, {out}, {}});
+  graph.AddOutput(out);
+  graph.FindLayers();
+  config_.layers.push_back({"fc2", "MatMul", {NumberFormat::Integer(8), {}}, {}});
+  for (const char* format : {"aimet", "aimet2"}) {
+    try {
+      Exported(format, config_, graph);
+      FAIL() << format;
+    } catch (const ErrorList& list) {
+      EXPECT_THAT(list.what(), HasSubstr("fc2: " + std::string(format) +
+                                         " cannot hold two choices for 'input'"));
+    }
+  }
+  EXPECT_NO_THROW(Exported("modelopt", config_, graph));
 }
 
 TEST_F(FormatRefusalTest, WeightsWithoutAPyTorchName) {
