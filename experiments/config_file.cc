@@ -101,7 +101,10 @@ class Reader {
     ConfigDocument document;
     document.model = TextOf(json, "model");
     document.model_sha256 = TextOf(json, "model_sha256");
-    document.seed = json.value("seed", std::uint64_t{0});
+    if (json.contains("seed")) {
+      if (!json["seed"].is_number_unsigned()) throw Bad("seed", "must be an integer of 0 or more");
+      document.seed = json["seed"].get<std::uint64_t>();
+    }
     document.chosen_by = TextOf(json, "chosen_by");
     if (const std::string name = TextOf(json, "placement"); !name.empty()) {
       const auto placement = ParsePlacement(name);
@@ -421,11 +424,25 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
     }
   }
   for (const TensorGrid& tensor : document.tensors) {
-    if (graph.FindTensor(tensor.tensor)) continue;
-    throw Error(ErrorId::kConfigLayers, "the network has no tensor '" + tensor.tensor + "'")
-        .At({path})
-        .Key("tensors")
-        .Hint("was the configuration made for another network?");
+    const auto index = graph.FindTensor(tensor.tensor);
+    if (!index) {
+      throw Error(ErrorId::kConfigLayers, "the network has no tensor '" + tensor.tensor + "'")
+          .At({path})
+          .Key("tensors")
+          .Hint("was the configuration made for another network?");
+    }
+    for (std::size_t l = 0; l < graph.layers().size(); ++l) {
+      if (graph.layers()[l].input != *index || !stored.grids[l] ||
+          *stored.grids[l] == tensor.grid) {
+        continue;
+      }
+      throw Error(ErrorId::kConfigLayers, "the grid of tensor '" + tensor.tensor +
+                                              "' is another than that of the layer that reads it")
+          .At({path})
+          .Key(graph.layers()[l].id)
+          .Hint(
+              "remove the layer's activation_quantizer: the tensor's grid is the one that is used");
+    }
   }
   stored.tensors = document.tensors;
   return stored;

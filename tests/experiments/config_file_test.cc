@@ -75,6 +75,8 @@ TEST_F(ConfigFileTest, WritingAndReadingGivesTheSameConfiguration) {
   EXPECT_EQ(after.placement, before.placement);
   EXPECT_EQ(after.calibration, before.calibration);
   EXPECT_EQ(after.seed, 7U);
+  EXPECT_EQ(after.costs, before.costs);
+  EXPECT_EQ(ConfigJson(after), ConfigJson(before));
   const BitConfig config = ConfigForGraph(after, graph, path_);
   for (std::size_t l = 0; l < graph.layers().size(); ++l) {
     EXPECT_EQ(config.choices[l], before.layers[l].choice) << l;
@@ -97,6 +99,65 @@ TEST_F(ConfigFileTest, WritingAndReadingGivesTheSameConfiguration) {
   EXPECT_EQ(after.weights->range.percentile, 99.5);
 }
 
+TEST_F(ConfigFileTest, TensorsOfARuntimeAreKeptAndCheckedAgainstTheNetwork) {
+  const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
+  ConfigDocument before = Sample(graph);
+  before.placement = Placement::kRuntime;
+  const std::string input = graph.tensor(graph.layers()[0].input).name;
+  const std::string inner = graph.tensor(graph.layers()[1].output).name;
+  before.tensors = {{input, NumberFormat::Integer(8), {0.01F, 51, 0, 255}},
+                    {inner, NumberFormat::Integer(4), {0.1F / 3.0F, -3, -8, 7}}};
+  Write(ConfigJson(before));
+  ConfigDocument after = ReadConfigJson(path_);
+  const StoredCalibration stored = StoredCalibrationOf(after, graph, path_);
+  ASSERT_EQ(stored.tensors.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(stored.tensors[i].tensor, before.tensors[i].tensor);
+    EXPECT_EQ(stored.tensors[i].format, before.tensors[i].format);
+    EXPECT_EQ(stored.tensors[i].grid, before.tensors[i].grid);
+  }
+  const auto refusal = [&] {
+    try {
+      StoredCalibrationOf(after, graph, path_);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  after.tensors[0].grid.zero_point = 50;
+  EXPECT_NE(refusal().find("another than that of the layer that reads it"), std::string::npos);
+  after.tensors[0].tensor = "nowhere";
+  EXPECT_NE(refusal().find("no tensor 'nowhere'"), std::string::npos);
+}
+
+TEST_F(ConfigFileTest, EveryDefectOfATensorNamesItsPlace) {
+  const auto message = [&](const std::string& placement, const std::string& tensors) {
+    Write(R"({"format": "bitsearch/config/1", "placement": ")" + placement +
+          R"(", "layers": [], "tensors": )" + tensors + "}");
+    EXPECT_EQ(ReadError(), ErrorId::kConfigLayers) << tensors;
+    return message_;
+  };
+  const std::string rest = R"(, "symmetric": false, "scale": 0.5, "zero_point": 3})";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"{}", "tensors: must be a list"},
+      {"[7]", "tensors[0]: must be an object"},
+      {R"([{"bits": 8)" + rest + "]", "tensors[0].name: is missing"},
+      {R"([{"name": "a", "bits": 8)" + rest + R"(, {"name": "a", "bits": 8)" + rest + "]",
+       "tensors[1].name: 'a' stands twice"},
+      {R"([{"name": "a")" + rest + "]", "tensors[0].bits: is missing"},
+      {R"([{"name": "a", "bits": "fp16")" + rest + "]", "must be an integer from 1 to 16"},
+      {R"([{"name": "a", "bits": 8, "symmetric": 1, "scale": 1, "zero_point": 0}])", "tensors[0]"},
+      {R"([{"name": "a", "bits": 8, "symmetric": true, "scale": -1, "zero_point": 0}])",
+       "tensors[0].scale: must be a positive number"},
+      {R"([{"name": "a", "bits": 2, "symmetric": false, "scale": 1, "zero_point": 4}])",
+       "is none of the codes 0 to 3"}};
+  for (const auto& [tensors, expected] : cases) {
+    EXPECT_NE(message("runtime", tensors).find(expected), std::string::npos) << message_;
+  }
+  EXPECT_NE(message("layer_inputs", "[]").find("only placements runtime and integer"),
+            std::string::npos);
+}
+
 TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
   Write("{\"format\": \"bitsearch/config/1\",\n  oops");
   EXPECT_EQ(ReadError(), ErrorId::kJsonSyntax);
@@ -110,6 +171,10 @@ TEST_F(ConfigFileTest, EveryDefectNamesItsPlace) {
     Write(R"({"format": "bitsearch/config/1", "layers": )" + layers + "}");
     return ReadError();
   };
+  Write(R"({"format": "bitsearch/config/1", "seed": "x", "layers": []})");
+  EXPECT_EQ(ReadError(), ErrorId::kConfigLayers);
+  Write(R"({"format": "bitsearch/config/1", "costs": {"size_bytes": "x"}, "layers": []})");
+  EXPECT_EQ(ReadError(), ErrorId::kConfigLayers);
   EXPECT_EQ(with_layers("3"), ErrorId::kConfigLayers);
   EXPECT_EQ(with_layers("[3]"), ErrorId::kConfigLayers);
   EXPECT_EQ(with_layers(R"([{"name": "a", "activation_bits": 8}])"), ErrorId::kConfigLayers);

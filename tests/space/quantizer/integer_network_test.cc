@@ -3,18 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 #include <random>
 
-#include "space/graph/onnx_reader.h"
-#include "space/graph/rewrites.h"
 #include "space/graph/shape_inference.h"
 #include "space/network/batches_torch.h"
-#include "space/network/builtin.h"
 #include "space/quantizer/integer_network_torch.h"
 #include "space/support/error.h"
-#include "tests/space/network/shared_models.h"
 #include "tests/space/network/synthetic_data.h"
+#include "tests/space/quantizer/recorder_torch.h"
 
 namespace bitsearch {
 namespace {
@@ -34,36 +30,6 @@ QuantizationSpec SpecOf(Placement placement) {
   spec.bias_correction = false;
   return spec;
 }
-
-// Runs other hooks and keeps what each tensor holds behind them.
-class Recorder : public ExecutionHooks {
- public:
-  Recorder(const LayerGraph& graph, ExecutionHooks& inner) : graph_(graph), inner_(inner) {}
-  at::Tensor OnInput(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    return inner_.OnInput(node, slot, std::move(value));
-  }
-  at::Tensor OnConstant(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    return inner_.OnConstant(node, slot, std::move(value));
-  }
-  at::Tensor OnOutput(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    value = inner_.OnOutput(node, slot, std::move(value));
-    const std::string& name = graph_.tensor(graph_.node(node).outputs[slot]).name;
-    if (replacement != nullptr && replacement->contains(name)) {
-      computed[name] = value;
-      value = replacement->at(name);
-    }
-    values[name] = value.clone();
-    return value;
-  }
-  std::map<std::string, at::Tensor> values;
-  std::map<std::string, at::Tensor> computed;
-  /// Given to the readers instead of what was computed.
-  const std::map<std::string, at::Tensor>* replacement = nullptr;
-
- private:
-  const LayerGraph& graph_;
-  ExecutionHooks& inner_;
-};
 
 struct ConvShape {
   std::int64_t batch, in, out, groups, height, width, kernel_y, kernel_x, stride, dilation;
@@ -410,52 +376,6 @@ TEST(IntegerNetwork, StoredGridsTakeThePlaceOfCalibration) {
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), HasSubstr("--calibration"));
     }
-  }
-}
-
-// The simulation rounds where the engine rounds, but in floating point: the same codes, up to ties
-// that floating point breaks otherwise.
-TEST(IntegerNetwork, SimulationAndIntegersAgreeOnResNet20) {
-  BITSEARCH_SKIP_WITHOUT_SHARED_DATA();
-  const at::NoGradGuard no_grad;
-  const LayerGraph graph = FoldBatchNorm(ReadOnnx(SharedResNet(20, "bnfold.onnx")));
-  const Dataset calibration = SharedCifar("train_20k.bin", 128);
-  const Dataset images = SharedCifar("test_batch.bin", 256);
-  const at::Tensor input = ImageBatch(images, 0, 256);
-  for (const auto& [weight, activation] : std::vector<std::pair<int, int>>{{8, 8}, {4, 4}}) {
-    const CalibratedNetwork network(graph, &calibration, SpecOf(Placement::kRuntime), "cpu", {});
-    const BitConfig config = BitConfig::Uniform(graph.layers().size(), Bits(weight, activation));
-    QuantizationHooks simulation = PrepareQuantization(network, config);
-    IntegerHooks integers(network, config, PrepareQuantization(network, config));
-    EXPECT_TRUE(integers.float_operators().empty());
-    Recorder simulated(network.graph(), simulation);
-    const at::Tensor expected = network.network().Forward(input, &simulated);
-    // Each node alone: it gets the simulation's codes, so that differences do not add up.
-    std::map<std::string, at::Tensor> codes;
-    for (const TensorGrid& entry : network.TensorGrids(config)) {
-      if (!simulated.values.contains(entry.tensor)) continue;  // the network's input
-      codes[entry.tensor] = at::round(simulated.values.at(entry.tensor) / entry.grid.scale);
-    }
-    Recorder single(network.graph(), integers);
-    single.replacement = &codes;
-    network.network().Forward(input, &single);
-    std::int64_t elements = 0;
-    std::int64_t differing = 0;
-    for (const auto& [name, computed] : single.computed) {
-      const at::Tensor difference = (computed - codes.at(name)).abs();
-      EXPECT_LE(difference.max().item<float>(), 1.0F) << name;
-      elements += difference.numel();
-      differing += difference.gt(0).sum().item<std::int64_t>();
-    }
-    EXPECT_EQ(single.computed.size(), codes.size());
-    EXPECT_LT(static_cast<double>(differing), 1e-4 * static_cast<double>(elements));
-    // The whole network, free running.
-    const at::Tensor got = network.network().Forward(input, &integers);
-    const auto agreeing = got.argmax(1).eq(expected.argmax(1)).sum().item<std::int64_t>();
-    std::printf("W%dA%d: argmax agrees on %d of 256; alone, %d of %d codes differ, by one step\n",
-                weight, activation, static_cast<int>(agreeing), static_cast<int>(differing),
-                static_cast<int>(elements));
-    EXPECT_GE(agreeing, 255);
   }
 }
 
