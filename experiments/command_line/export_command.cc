@@ -70,9 +70,10 @@ OnnxExportOptions OnnxOptions(const ExportOptions& options) {
 }
 
 /// Measures ranges and corrects biases where the user gives calibration data.
-void Calibrate(const ExportOptions& options, ExportSource& source, CommandContext& context) {
+void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& source,
+               CommandContext& context) {
   if (options.calibration.empty()) {
-    if (LacksRanges(source.document)) {
+    if (needs_ranges && LacksRanges(source.document)) {
       throw Error(ErrorId::kUsage,
                   "the configuration quantizes activations and stores no ranges for them")
           .At({source.place})
@@ -139,13 +140,14 @@ ExitCode Export(const ExportOptions& options, CommandContext& context) {
   RequireWritable(options.out);
   ExportSource source = LoadExportSource(options.what, options.model, options.choice,
                                          format.needs_model || !options.calibration.empty());
-  if (format.holds_quantizers && source.graph) Calibrate(options, source, context);
+  if (format.holds_quantizers && source.graph) {
+    Calibrate(options, format.needs_ranges, source, context);
+  }
   const ExportedFile file =
       ExportConfig(format, {source.document, source.graph ? &*source.graph : nullptr, source.place,
                             module_classes, onnx});
-  for (const auto* notes : {&source.notes, &file.notes}) {
-    for (const std::string& note : *notes) context.run.progress->Warning(note);
-  }
+  for (const std::string& note : source.notes) context.run.progress->Warning(note);
+  for (const std::string& note : file.notes) context.run.progress->Warning(note);
   if (options.out.empty()) {
     context.out << file.content;
     return ExitCode::kDone;

@@ -15,12 +15,13 @@ constexpr float kLeastExtent = 1e-12F;
 // Rounding is one instruction from AVX on. nearbyint rounds half to even in the default mode.
 
 BITSEARCH_VECTOR_CLONES
-void FakeQuantizeKernel(const float* in, float* out, std::size_t count, float inverse_scale,
-                        float scale, float lowest, float highest) {
+void FakeQuantizeKernel(const float* in, float* out, std::size_t count, float step, float scale,
+                        float lowest, float highest) {
   // Clamping before rounding gives the same integer as after it, because both bounds are integers;
-  // and the zero point drops out, because it is an integer too.
+  // and the zero point drops out, because it is an integer too. Divided, not multiplied by the
+  // inverse, as ONNX's QuantizeLinear and the runtimes do: near ties the codes would differ.
   for (std::size_t i = 0; i < count; ++i) {
-    const float steps = in[i] * inverse_scale;
+    const float steps = in[i] / step;
     const float raised = steps > lowest ? steps : lowest;
     const float clamped = raised < highest ? raised : highest;
     out[i] = __builtin_nearbyintf(clamped) * scale;
@@ -81,22 +82,21 @@ AffineGrid AsymmetricGrid(Range range, int bits) {
 }
 
 void FakeQuantize(std::span<const float> in, std::span<float> out, const AffineGrid& grid) {
-  FakeQuantizeKernel(in.data(), out.data(), in.size(), 1.0F / grid.scale, grid.scale,
+  FakeQuantizeKernel(in.data(), out.data(), in.size(), grid.scale, grid.scale,
                      static_cast<float>(grid.qmin - grid.zero_point),
                      static_cast<float>(grid.qmax - grid.zero_point));
 }
 
 void QuantizeToSteps(std::span<const float> in, std::span<float> out, const AffineGrid& grid) {
-  FakeQuantizeKernel(in.data(), out.data(), in.size(), 1.0F / grid.scale, /*scale=*/1.0F,
+  FakeQuantizeKernel(in.data(), out.data(), in.size(), grid.scale, /*scale=*/1.0F,
                      static_cast<float>(grid.qmin - grid.zero_point),
                      static_cast<float>(grid.qmax - grid.zero_point));
 }
 
 void QuantizeToIntegers(std::span<const float> in, std::span<std::int32_t> out,
                         const AffineGrid& grid) {
-  const float inverse_scale = 1.0F / grid.scale;
   for (std::size_t i = 0; i < in.size(); ++i) {
-    const float steps = std::nearbyint(in[i] * inverse_scale);
+    const float steps = std::nearbyint(in[i] / grid.scale);
     const float q = std::clamp(steps, static_cast<float>(grid.qmin - grid.zero_point),
                                static_cast<float>(grid.qmax - grid.zero_point));
     out[i] = static_cast<std::int32_t>(q) + grid.zero_point;

@@ -47,9 +47,9 @@ std::vector<std::size_t> Runs(const Shape& shape, int axis, const WeightQuantize
   const std::int64_t total = ElementCount(shape);
   if (spec.granularity == Granularity::kPerTensor) return {static_cast<std::size_t>(total)};
   const std::int64_t channel = ChannelSize(shape, axis);
-  const std::int64_t block =
-      spec.granularity == Granularity::kPerGroup ? std::min<std::int64_t>(spec.group_size, channel)
-                                                 : channel;
+  const std::int64_t block = spec.granularity == Granularity::kPerGroup
+                                 ? std::min<std::int64_t>(spec.group_size, channel)
+                                 : channel;
   std::vector<std::size_t> runs;
   for (std::int64_t c = 0; c < shape[static_cast<std::size_t>(axis)]; ++c) {
     for (std::int64_t start = 0; start < channel; start += block) {
@@ -150,6 +150,31 @@ QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape
     result.squared_error += difference * difference;
   }
   return result;
+}
+
+std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape& shape,
+                                      int channel_axis, std::span<const AffineGrid> grids,
+                                      Granularity granularity, int group_size) {
+  const Gathered gathered = GatherByChannel(values, shape, channel_axis);
+  WeightQuantizerSpec spec;
+  spec.granularity = granularity;
+  spec.group_size = group_size;
+  const std::vector<std::size_t> runs = Runs(shape, channel_axis, spec);
+  if (runs.size() != grids.size()) {
+    throw Error(ErrorId::kInternal, std::to_string(grids.size()) + " grids for " +
+                                        std::to_string(runs.size()) + " runs of weights");
+  }
+  std::vector<std::int32_t> gathered_codes(values.size());
+  std::size_t start = 0;
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    QuantizeToIntegers(std::span<const float>(gathered.values.data() + start, runs[run]),
+                       std::span<std::int32_t>(gathered_codes.data() + start, runs[run]),
+                       grids[run]);
+    start += runs[run];
+  }
+  std::vector<std::int32_t> codes(values.size());
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[gathered.order[i]] = gathered_codes[i];
+  return codes;
 }
 
 }  // namespace bitsearch

@@ -1,15 +1,15 @@
 #pragma once
-// Quantizes a weight tensor to any number format. Torch-free: works on plain memory, so that search,
-// export and size accounting share it.
+// Quantizes a weight tensor to any number format. Torch-free: works on plain memory, so that
+// search, export and size accounting share it.
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "space/choices/bit_choice.h"
+#include "space/choices/quantization_spec.h"
 #include "space/graph/tensor_value.h"
 #include "space/quantizer/affine.h"
-#include "space/choices/quantization_spec.h"
 
 namespace bitsearch {
 
@@ -28,5 +28,12 @@ struct QuantizedWeight {
 /// Throws Error(kUsage) for the skip format, and for symmetric quantization at fewer than 2 bits.
 QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape, int channel_axis,
                                NumberFormat format, const WeightQuantizerSpec& spec);
+
+/// The integers behind `values` (a weight, or QuantizedWeight::values) on given grids, in the
+/// tensor's own order. `grids` as in QuantizedWeight, made under the same granularity and group
+/// size; throws Error(kInternal) if their number is another.
+std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape& shape,
+                                      int channel_axis, std::span<const AffineGrid> grids,
+                                      Granularity granularity, int group_size);
 
 }  // namespace bitsearch

@@ -66,7 +66,7 @@ Encodings Write(const ExportRequest& request, const std::string& tool, bool half
   const LayerGraph& graph = *request.graph;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, notes);
   Refusals refusals(tool, request.place);
-  RefuseDisagreement(layers, graph, NamedThing::kTensor, refusals, notes);
+  RefuseDisagreement(layers, request, NamedThing::kTensor, refusals, notes);
   Encodings encodings;
   std::set<TensorIndex> written;
   const auto half_entry = [](const std::string& name) {
@@ -109,6 +109,19 @@ Encodings Write(const ExportRequest& request, const std::string& tool, bool half
     }
   }
   refusals.Throw();
+  for (const TensorGrid& tensor : request.document.tensors) {
+    const auto index = graph.FindTensor(tensor.tensor);
+    if (!index || !tensor.format.is_integer() || !written.insert(*index).second) continue;
+    const AffineGrid& grid = tensor.grid;
+    const bool symmetric = grid.qmin < 0 && grid.zero_point == 0;
+    // A signed grid with a zero point is the unsigned one counted from its least code.
+    const std::int32_t zero_point = symmetric ? 0 : grid.zero_point - grid.qmin;
+    const int bits = tensor.format.bits();
+    encodings.activations.push_back(
+        entry(tensor.tensor, ActivationQuantizer(symmetric, bits, grid.scale, zero_point), bits,
+              std::nullopt));
+    encodings.activation_bits = std::max(encodings.activation_bits, bits);
+  }
   return encodings;
 }
 
@@ -367,6 +380,7 @@ ConfigFormat AimetFormat() {
           .description = "AIMET encodings 1.0.0: scales and offsets of ONNX tensors",
           .holds_quantizers = true,
           .needs_ranges = true,
+          .holds_tensors = true,
           .write = Write1,
           .recognises =
               [](const JsonValue& file) {
@@ -381,6 +395,7 @@ ConfigFormat Aimet2Format() {
           .description = "AIMET encodings 2.0.0: the same in the terms of ONNX QuantizeLinear",
           .holds_quantizers = true,
           .needs_ranges = true,
+          .holds_tensors = true,
           .write = Write2,
           .recognises =
               [](const JsonValue& file) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "experiments/deployment/formats/formats.h"
+#include "space/quantizer/tensor_plan.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -60,8 +61,9 @@ void NoteLosses(const ConfigFormat& format, const ConfigDocument& document,
     notes.emplace_back(
         "the corrected biases with which the configuration was measured are not in the file");
   }
-  if (format.name != "csv" && !format.holds_corrections &&
-      (document.placement == Placement::kRuntime || document.placement == Placement::kInteger)) {
+  const bool has_tensors =
+      format.holds_corrections || (format.holds_tensors && !document.tensors.empty());
+  if (format.name != "csv" && !has_tensors && QuantizesTensors(document.placement)) {
     notes.push_back("the file says how layers' inputs are quantized; what placement " +
                     std::string(NameOf(document.placement)) +
                     " quantizes beside them is not in it");

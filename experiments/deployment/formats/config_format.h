@@ -57,6 +57,8 @@ struct ConfigFormat {
   bool holds_quantizers = false;
   /// The file is of no use without ranges of quantized inputs.
   bool needs_ranges = false;
+  /// Grids of tensors that are no layer's input (placements runtime and integer) are written too.
+  bool holds_tensors = false;
   /// Corrected biases and every placement are in the file.
   bool holds_corrections = false;
   /// Throws ErrorList of Error(kExportRefused), each naming a layer, where the file cannot hold the

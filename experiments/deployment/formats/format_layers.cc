@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/files.h"
 
@@ -185,8 +186,9 @@ std::optional<TensorIndex> MovedFrom(const LayerGraph& graph, TensorIndex tensor
   return node.inputs.front();
 }
 
-void RefuseDisagreement(const std::vector<LayerToWrite>& layers, const LayerGraph& graph,
+void RefuseDisagreement(const std::vector<LayerToWrite>& layers, const ExportRequest& request,
                         NamedThing named, Refusals& refusals, std::vector<std::string>& notes) {
+  const LayerGraph& graph = *request.graph;
   const auto refuse = [&](const LayerToWrite& layer, TensorIndex tensor, const Layer& other) {
     refusals.Add(layer.layer->id,
                  fmt::format("two choices for '{}', which {} reads too", graph.tensor(tensor).name,
@@ -226,7 +228,7 @@ void RefuseDisagreement(const std::vector<LayerToWrite>& layers, const LayerGrap
     for (const LayerToWrite& each : layers) readers += each.layer->input == tensor ? 1 : 0;
     beside += graph.Consumers(tensor).size() > readers ? 1 : 0;
   }
-  if (beside > 0) {
+  if (beside > 0 && !QuantizesTensors(request.document.placement)) {
     notes.push_back(fmt::format(
         "{} of the quantized inputs are read by other operators too (residual additions), which "
         "will see them quantized",

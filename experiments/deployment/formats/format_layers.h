@@ -87,8 +87,8 @@ enum class NamedThing : std::uint8_t { kTensor, kModule };
 /// Refuses layers for which one name of the file would have to mean two things: layers that share a
 /// weight, or (kTensor) an input, with different choices; (kTensor) a float input that is a moved
 /// copy of a quantized tensor. Adds a note where readers beside the layers would see the quantized
-/// tensor too.
-void RefuseDisagreement(const std::vector<LayerToWrite>& layers, const LayerGraph& graph,
+/// tensor too, and the placement does not mean that.
+void RefuseDisagreement(const std::vector<LayerToWrite>& layers, const ExportRequest& request,
                         NamedThing named, Refusals& refusals, std::vector<std::string>& notes);
 
 /// Layers by a name that a tool gives them.

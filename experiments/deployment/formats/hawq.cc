@@ -71,7 +71,7 @@ ExportedFile Write(const ExportRequest& request) {
   const LayerGraph& graph = *request.graph;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, file.notes);
   Refusals refusals("hawq", request.place);
-  RefuseDisagreement(layers, graph, NamedThing::kTensor, refusals, file.notes);
+  RefuseDisagreement(layers, request, NamedThing::kTensor, refusals, file.notes);
   const std::vector<HawqNames> names = NamesOf(graph);
   Json json = Json::object();
   for (const LayerToWrite& layer : layers) {

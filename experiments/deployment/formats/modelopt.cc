@@ -24,7 +24,7 @@ ExportedFile Write(const ExportRequest& request) {
   ExportedFile file;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, file.notes);
   Refusals refusals("modelopt", request.place);
-  RefuseDisagreement(layers, *request.graph, NamedThing::kModule, refusals, file.notes);
+  RefuseDisagreement(layers, request, NamedThing::kModule, refusals, file.notes);
   Json list = Json::array({{{"quantizer_name", "*"}, {"enable", false}}});
   std::set<std::string> written;
   for (const LayerToWrite& layer : layers) {

@@ -98,7 +98,7 @@ ExportedFile Write(const ExportRequest& request) {
   const LayerGraph& graph = *request.graph;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, file.notes);
   Refusals refusals("nncf", request.place);
-  RefuseDisagreement(layers, graph, NamedThing::kModule, refusals, file.notes);
+  RefuseDisagreement(layers, request, NamedThing::kModule, refusals, file.notes);
   const NumberFormat activation = OneActivation(layers, refusals);
   Json bits = Json::array();
   Json ignored = Json::array();

@@ -101,7 +101,7 @@ ExportedFile Write(const ExportRequest& request) {
   const LayerGraph& graph = *request.graph;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, file.notes);
   Refusals refusals("ort", request.place);
-  RefuseDisagreement(layers, graph, NamedThing::kTensor, refusals, file.notes);
+  RefuseDisagreement(layers, request, NamedThing::kTensor, refusals, file.notes);
   const bool narrow = request.document.weights.value_or(WeightQuantizerSpec{}).narrow;
   Json overrides = Json::object();
   Json excluded = Json::array();

@@ -69,7 +69,7 @@ ExportedFile Write(const ExportRequest& request) {
   const LayerGraph& graph = *request.graph;
   const std::vector<LayerToWrite> layers = LayersToWrite(request, file.notes);
   Refusals refusals("torchao", request.place);
-  RefuseDisagreement(layers, graph, NamedThing::kModule, refusals, file.notes);
+  RefuseDisagreement(layers, request, NamedThing::kModule, refusals, file.notes);
   Json configs = Json::object();
   bool dynamic = false;
   bool spatial = false;

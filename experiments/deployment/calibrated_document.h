@@ -1,0 +1,26 @@
+#pragma once
+// A configuration file and a calibrated network, one made from the other: what exporting,
+// verifying and evaluating a configuration share. Must not depend on LibTorch.
+
+#include <string>
+
+#include "experiments/config_file.h"
+#include "experiments/torch_backend.h"
+#include "space/graph/layer_graph.h"
+
+namespace bitsearch {
+
+/// How to calibrate `graph` so that it runs as the document says: its placement and quantizers,
+/// with the ranges and biases that it stores. `path` names the document in messages. Throws
+/// Error(kConfigLayers).
+CalibrationRequest CalibrationFor(const ConfigDocument& document, const LayerGraph& graph,
+                                  const std::string& path);
+
+/// True if the document quantizes the input of a layer and stores no range for it.
+bool LacksRanges(const ConfigDocument& document);
+
+/// Writes the session's ranges, scales and corrected biases into the document.
+void StoreQuantizers(QuantizationSession& session, const std::string& path,
+                     ConfigDocument& document);
+
+}  // namespace bitsearch

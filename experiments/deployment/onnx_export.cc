@@ -1,0 +1,483 @@
+#include "experiments/deployment/onnx_export.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "space/graph/opset_upgrade.h"
+#include "space/graph/qdq.h"
+#include "space/quantizer/weight_quantizer.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The narrowest type of `widths` that holds codes of `bits` bits.
+DataType IntegerType(int bits, bool is_signed, bool two_bits, bool four_bits) {
+  if (two_bits && bits <= 2) return is_signed ? DataType::kInt2 : DataType::kUint2;
+  if (four_bits && bits <= 4) return is_signed ? DataType::kInt4 : DataType::kUint4;
+  if (bits <= 8) return is_signed ? DataType::kInt8 : DataType::kUint8;
+  return is_signed ? DataType::kInt16 : DataType::kUint16;
+}
+
+/// A weight on its grids.
+struct Weight {
+  std::vector<std::int64_t> codes;  ///< In the tensor's own order.
+  std::vector<AffineGrid> grids;    ///< Channel-major, as QuantizedWeight's.
+  std::size_t groups = 1;           ///< Per output channel.
+};
+
+class Builder {
+ public:
+  Builder(const LayerGraph& graph, const ConfigDocument& config, const OnnxExportOptions& options,
+          const std::string& path)
+      : float_graph_(graph), config_(config), options_(options), path_(path) {
+    result_.graph = graph;
+  }
+
+  OnnxExport Build() {
+    const BitConfig bits = ConfigForGraph(config_, float_graph_, path_);
+    stored_ = StoredCalibrationOf(config_, float_graph_, path_);
+    stored_.grids.resize(float_graph_.layers().size());
+    stored_.corrections.resize(float_graph_.layers().size());
+    RequireOpset();
+    // Indices of tensors and nodes stay while nodes are only appended; layers() does not.
+    for (const ConfigLayer& entry : config_.layers) {
+      ExportLayer(*float_graph_.FindLayer(entry.name), entry);
+    }
+    LayerGraph& out = result_.graph;
+    out.SortTopologically();
+    out.RemoveNodes(std::vector<bool>(out.nodes().size(), false));
+    WriteMetadata(bits);
+    return std::move(result_);
+  }
+
+ private:
+  Error Refuse(const Layer& layer, const std::string& why, const std::string& hint) const {
+    return Error(ErrorId::kExportRefused, why).At({path_}).Key(layer.id).Hint(hint);
+  }
+
+  bool QuantizesActivation(const ConfigLayer& entry) const {
+    return config_.placement != Placement::kWeightsOnly &&
+           entry.choice.activation != NumberFormat::Float32();
+  }
+
+  /// One opset for the whole file: the oldest that its types need.
+  void RequireOpset() {
+    if (options_.qonnx) return;
+    std::int64_t opset = 13;  // per-axis scales
+    for (const ConfigLayer& entry : config_.layers) {
+      const NumberFormat weight = entry.choice.weight;
+      const bool narrow_type = options_.container == Container::kStorage && weight.bits() <= 4;
+      const bool wide = !weight.is_float() && weight.bits() > 8;
+      if (!weight.is_float() && (narrow_type || wide)) opset = std::max<std::int64_t>(opset, 21);
+      if (!weight.is_float() && narrow_type && options_.two_bit_types && weight.bits() <= 2) {
+        opset = 25;
+      }
+      const bool grouped =
+          entry.quantizers.weight && entry.quantizers.weight->granularity == "per_group";
+      const bool wide_input = QuantizesActivation(entry) && entry.choice.activation.is_integer() &&
+                              entry.choice.activation.bits() > 8;
+      if (grouped || wide_input) opset = std::max<std::int64_t>(opset, 21);
+    }
+    UpgradeOpset(result_.graph, opset);
+  }
+
+  void ExportLayer(LayerIndex index, const ConfigLayer& entry) {
+    const Layer& layer = float_graph_.layer(index);
+    if (entry.choice.weight.kind() == NumberFormat::Kind::kSkip) {
+      throw Refuse(layer, "the block is skipped (0 bits), which no rewrite of this network does",
+                   "leave 0 out of the candidates");
+    }
+    std::optional<AffineGrid> input;
+    if (QuantizesActivation(entry)) input = ExportInput(layer, entry, stored_.grids[index.value]);
+    std::optional<Weight> weight;
+    if (layer.weight && entry.choice.weight != NumberFormat::Float32()) {
+      weight = ExportWeight(layer, entry, input.has_value());
+    }
+    ExportBias(layer, stored_.corrections[index.value], input, weight);
+  }
+
+  std::optional<AffineGrid> ExportInput(const Layer& layer, const ConfigLayer& entry,
+                                        const std::optional<AffineGrid>& grid) {
+    LayerGraph& graph = result_.graph;
+    const NumberFormat format = entry.choice.activation;
+    const auto read = graph.node(layer.node).inputs[layer.input_slot];
+    if (format.is_float()) {
+      const DataType type =
+          format.kind() == NumberFormat::Kind::kFloat16 ? DataType::kFloat16 : DataType::kBfloat16;
+      graph.SetNodeInput(layer.node, layer.input_slot, Rounded(*read, type));
+      return std::nullopt;
+    }
+    if (!grid) {
+      throw Refuse(layer, "the configuration stores no range for the layer's input",
+                   "give --calibration SPEC, or export a run's configuration");
+    }
+    const auto key = std::make_pair(layer.input.value, format.bits());
+    auto known = inputs_.find(key);
+    if (known == inputs_.end() || !SameGrid(known->second.grid, *grid)) {
+      known =
+          inputs_.insert_or_assign(key, Input{*grid, AddInput(layer.input, *grid, format)}).first;
+    }
+    graph.SetNodeInput(layer.node, layer.input_slot, known->second.tensor);
+    return grid;
+  }
+
+  static bool SameGrid(const AffineGrid& a, const AffineGrid& b) {
+    return a.scale == b.scale && a.zero_point == b.zero_point && a.qmin == b.qmin &&
+           a.qmax == b.qmax;
+  }
+
+  /// Both readers of a rounded tensor share the casts.
+  TensorIndex Rounded(TensorIndex tensor, DataType type) {
+    const auto [known, is_new] = casts_.try_emplace({tensor.value, type}, tensor);
+    if (is_new) known->second = AddRoundTripCast(result_.graph, tensor, type);
+    return known->second;
+  }
+
+  TensorIndex AddInput(TensorIndex tensor, const AffineGrid& grid, NumberFormat format) {
+    const bool is_signed = grid.qmin < 0;
+    IntegerStorage storage;
+    storage.type = IntegerType(format.bits(), is_signed, false, false);
+    storage.scales = {grid.scale};
+    storage.zero_points = {grid.zero_point};
+    if (options_.qonnx) {
+      return AddQonnxQuant(result_.graph, tensor, storage, format.bits(), is_signed, false);
+    }
+    const IntegerLimits limits = LimitsOf(storage.type);
+    std::optional<ClipBounds> clip;
+    if (grid.qmin > limits.lowest || grid.qmax < limits.highest) {
+      clip = ClipBounds{grid.lowest(), grid.highest()};
+    }
+    return AddQuantizeDequantize(result_.graph, tensor, storage, clip);
+  }
+
+  std::optional<Weight> ExportWeight(const Layer& layer, const ConfigLayer& entry,
+                                     bool integer_input) {
+    LayerGraph& graph = result_.graph;
+    const NumberFormat format = entry.choice.weight;
+    if (format.is_float()) {
+      const DataType type =
+          format.kind() == NumberFormat::Kind::kFloat16 ? DataType::kFloat16 : DataType::kBfloat16;
+      graph.SetNodeInput(layer.node, layer.weight_slot, Rounded(*layer.weight, type));
+      return std::nullopt;
+    }
+    const Tensor& tensor = float_graph_.tensor(*layer.weight);
+    Weight weight = QuantizedOf(layer, entry, *tensor.constant);
+    const IntegerStorage storage = StorageOf(layer, format, weight, tensor.constant->shape());
+    if (storage.block_size > 0 && integer_input && BitsOf(storage.type) >= 8) {
+      throw Refuse(layer,
+                   "weights of " + std::string(NameOf(storage.type)) +
+                       " in blocks under quantized activations fail in ONNX Runtime",
+                   "use granularity: per_channel, or --container storage with at most 4 bits");
+    }
+    if (BitsOf(storage.type) == 2 && integer_input && layer.op != "Conv") {
+      throw Refuse(layer,
+                   "2-bit weights of " + layer.op +
+                       " under quantized activations do not load in ONNX Runtime",
+                   "leave --int2 out");
+    }
+    const auto key = std::make_pair(layer.weight->value, format.ToString());
+    auto known = weights_.find(key);
+    if (known == weights_.end()) {
+      known = weights_.emplace(key, AddWeight(layer, tensor, format, weight, storage)).first;
+    }
+    graph.SetNodeInput(layer.node, layer.weight_slot, known->second);
+    return weight;
+  }
+
+  TensorIndex AddWeight(const Layer& layer, const Tensor& tensor, NumberFormat format,
+                        const Weight& weight, const IntegerStorage& storage) {
+    const Shape& shape = tensor.constant->shape();
+    const bool is_signed = weight.grids.front().qmin < 0;
+    if (options_.qonnx) {
+      const auto bound = (std::int64_t{1} << (std::max(2, format.bits()) - 1)) - 1;
+      const bool narrow = is_signed && std::all_of(weight.codes.begin(), weight.codes.end(),
+                                                   [&](std::int64_t c) { return c >= -bound; });
+      return AddQuantOfWeight(layer, tensor, format, weight, storage, is_signed, narrow);
+    }
+    if (storage.block_size == 0 || storage.scale_shape.size() == shape.size()) {
+      return AddDequantizedConstant(result_.graph, tensor.name, shape, weight.codes, storage);
+    }
+    // Blocks run over the flattened inputs of an output channel: stored as a matrix, reshaped.
+    const Shape flat = {shape[0], ElementCount(shape) / shape[0]};
+    const TensorIndex matrix =
+        AddDequantizedConstant(result_.graph, tensor.name, flat, weight.codes, storage);
+    return AddReshape(result_.graph, matrix, shape);
+  }
+
+  TensorIndex AddQuantOfWeight(const Layer& layer, const Tensor& tensor, NumberFormat format,
+                               const Weight& weight, IntegerStorage storage, bool is_signed,
+                               bool narrow) {
+    if (storage.block_size > 0) {
+      throw Refuse(layer, "QONNX has no weights in groups", "use granularity: per_channel");
+    }
+    if (format.kind() == NumberFormat::Kind::kTernary || format.bits() == 1) {
+      // Rounding to the nearest level is not how these are made, so their values are written.
+      std::vector<float> values(weight.codes.size());
+      const Shape& shape = tensor.constant->shape();
+      const std::vector<float> scale_of = ScaleOfElements(layer, weight, shape);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = scale_of[i] * static_cast<float>(weight.codes[i]);
+      }
+      result_.graph.SetConstant(*layer.weight, TensorValue::FromFloats(shape, values));
+    }
+    if (!storage.scale_shape.empty()) {
+      // Broadcast against the weight: [C] along its axis.
+      Shape spread(tensor.constant->shape().size(), 1);
+      spread[static_cast<std::size_t>(storage.axis)] = storage.scale_shape[0];
+      storage.scale_shape = spread;
+    }
+    return AddQonnxQuant(result_.graph, *layer.weight, storage, std::max(2, format.bits()),
+                         is_signed, narrow);
+  }
+
+  std::vector<float> ScaleOfElements(const Layer& layer, const Weight& weight,
+                                     const Shape& shape) const {
+    const auto axis = static_cast<std::size_t>(layer.output_channel_axis);
+    std::size_t inner = 1;
+    for (std::size_t a = axis + 1; a < shape.size(); ++a) {
+      inner *= static_cast<std::size_t>(shape[a]);
+    }
+    std::vector<float> scales(weight.codes.size());
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      const std::size_t channel = i / inner % static_cast<std::size_t>(shape[axis]);
+      scales[i] = weight.grids[weight.grids.size() == 1 ? 0 : channel].scale;
+    }
+    return scales;
+  }
+
+  /// The codes of a weight on the configuration's grids, or on grids made anew where it has none.
+  Weight QuantizedOf(const Layer& layer, const ConfigLayer& entry, const TensorValue& value) const {
+    const NumberFormat format = entry.choice.weight;
+    WeightQuantizerSpec spec = config_.weights.value_or(WeightQuantizerSpec{});
+    const std::optional<TensorQuantizer>& stored = entry.quantizers.weight;
+    if (stored) {
+      spec.granularity = stored->granularity == "per_tensor"  ? Granularity::kPerTensor
+                         : stored->granularity == "per_group" ? Granularity::kPerGroup
+                                                              : Granularity::kPerChannel;
+      spec.symmetric = stored->symmetric;
+    }
+    const bool two_levels = format.kind() == NumberFormat::Kind::kTernary || format.bits() == 1;
+    std::vector<float> values(value.Floats().begin(), value.Floats().end());
+    Weight weight;
+    if (two_levels || !stored) {
+      QuantizedWeight made =
+          QuantizeWeight(value.Floats(), value.shape(), layer.output_channel_axis, format, spec);
+      values = std::move(made.values);
+      weight.grids = std::move(made.grids);
+    } else {
+      for (std::size_t i = 0; i < stored->scale.size(); ++i) {
+        AffineGrid grid{stored->scale[i], stored->zero_point[i], 0, (1 << format.bits()) - 1};
+        if (spec.symmetric) {
+          grid.qmax = (1 << (format.bits() - 1)) - 1;
+          grid.qmin = spec.narrow ? -grid.qmax : -grid.qmax - 1;
+        }
+        weight.grids.push_back(grid);
+      }
+    }
+    const auto channels = static_cast<std::size_t>(
+        value.shape()[static_cast<std::size_t>(layer.output_channel_axis)]);
+    weight.groups = std::max<std::size_t>(1, weight.grids.size() / channels);
+    RequireGridCount(layer, spec, value.shape(), weight.grids.size());
+    const std::vector<std::int32_t> codes =
+        WeightCodes(values, value.shape(), layer.output_channel_axis, weight.grids,
+                    spec.granularity, spec.group_size);
+    weight.codes.assign(codes.begin(), codes.end());
+    return weight;
+  }
+
+  void RequireGridCount(const Layer& layer, const WeightQuantizerSpec& spec, const Shape& shape,
+                        std::size_t given) const {
+    const std::int64_t channels = shape[static_cast<std::size_t>(layer.output_channel_axis)];
+    const std::int64_t per_channel = ElementCount(shape) / std::max<std::int64_t>(1, channels);
+    const std::int64_t block = std::min<std::int64_t>(spec.group_size, per_channel);
+    const std::int64_t wanted = spec.granularity == Granularity::kPerTensor ? 1
+                                : spec.granularity == Granularity::kPerChannel
+                                    ? channels
+                                    : channels * ((per_channel + block - 1) / block);
+    if (static_cast<std::int64_t>(given) == wanted) return;
+    throw Error(ErrorId::kConfigLayers,
+                fmt::format("the weight has {} scales, this network's needs {}", given, wanted))
+        .At({path_})
+        .Key(layer.id + ".weight_quantizer.scale")
+        .Hint("was the configuration made for another network?");
+  }
+
+  IntegerStorage StorageOf(const Layer& layer, NumberFormat format, const Weight& weight,
+                           const Shape& shape) const {
+    const bool narrow = options_.container == Container::kStorage;
+    IntegerStorage storage;
+    storage.type = IntegerType(format.bits(), weight.grids.front().qmin < 0,
+                               narrow && options_.two_bit_types, narrow);
+    const auto count = static_cast<std::int64_t>(weight.grids.size());
+    const auto axis = static_cast<std::size_t>(layer.output_channel_axis);
+    for (const AffineGrid& grid : weight.grids) {
+      storage.scales.push_back(grid.scale);
+      storage.zero_points.push_back(grid.zero_point);
+    }
+    if (count == 1) return storage;
+    storage.axis = layer.output_channel_axis;
+    storage.scale_shape = {count};
+    if (weight.groups == 1) return storage;
+    const std::int64_t groups = static_cast<std::int64_t>(weight.groups);
+    const std::int64_t per_channel = ElementCount(shape) / shape[axis];
+    storage.block_size = std::min<std::int64_t>(
+        config_.weights.value_or(WeightQuantizerSpec{}).group_size, per_channel);
+    if (axis == 0) {
+      storage.axis = 1;
+      storage.scale_shape = {shape[0], groups};
+      return storage;
+    }
+    if (shape.size() != 2) {
+      throw Refuse(layer, "weights in groups cannot be stored for this operator's layout",
+                   "use granularity: per_channel");
+    }
+    // A matrix [inputs, outputs]: blocks along the inputs, so scales are [groups, outputs].
+    storage.axis = 0;
+    storage.scale_shape = {groups, shape[1]};
+    for (std::int64_t g = 0; g < groups; ++g) {
+      for (std::int64_t c = 0; c < shape[1]; ++c) {
+        const AffineGrid& grid = weight.grids[static_cast<std::size_t>(c * groups + g)];
+        const auto place = static_cast<std::size_t>(g * shape[1] + c);
+        storage.scales[place] = grid.scale;
+        storage.zero_points[place] = grid.zero_point;
+      }
+    }
+    return storage;
+  }
+
+  /// Writes the (corrected) bias: INT32 with scale s_x·s_w where the layer runs in integers.
+  void ExportBias(const Layer& layer, const BiasCorrection& correction,
+                  const std::optional<AffineGrid>& input, const std::optional<Weight>& weight) {
+    std::vector<float> bias = correction.bias;
+    if (bias.empty() && !correction.output_shift.empty()) {
+      if (layer.bias || layer.op == "MatMul") {
+        AddOutputShift(layer, correction.output_shift);
+      } else {
+        bias = correction.output_shift;
+      }
+    }
+    const bool was_there = layer.bias && float_graph_.tensor(*layer.bias).constant;
+    if (bias.empty() && was_there) {
+      const std::span<const float> own = float_graph_.tensor(*layer.bias).constant->Floats();
+      bias.assign(own.begin(), own.end());
+    }
+    if (bias.empty()) return;
+    const std::string name =
+        layer.bias ? float_graph_.tensor(*layer.bias).name : layer.id + "_bias";
+    const bool plain = float_graph_.node(layer.node).attributes.Float("alpha", 1.0F) == 1.0F &&
+                       float_graph_.node(layer.node).attributes.Float("beta", 1.0F) == 1.0F &&
+                       static_cast<int>(bias.size()) == layer.output_channels;
+    LayerGraph& graph = result_.graph;
+    const bool integer_bias = config_.placement == Placement::kRuntime ||
+                              config_.placement == Placement::kInteger;
+    if (integer_bias && input && weight && weight->groups == 1 && plain && !options_.qonnx) {
+      if (const auto tensor = IntegerBias(layer, name, bias, *input, *weight)) {
+        graph.SetNodeInput(layer.node, 2, *tensor);
+        return;
+      }
+    }
+    if (correction.bias.empty() && was_there) return;  // as it is
+    TensorValue value = TensorValue::FromFloats({static_cast<std::int64_t>(bias.size())}, bias);
+    if (layer.bias && float_graph_.Consumers(*layer.bias).size() == 1) {
+      graph.SetConstant(*layer.bias, std::move(value));
+    } else {
+      graph.SetNodeInput(layer.node, 2,
+                         graph.AddConstant(layer.id + "_corrected_bias", std::move(value)));
+    }
+  }
+
+  /// Nothing where a value does not fit int32, as under the tiny scale of a dead channel.
+  std::optional<TensorIndex> IntegerBias(const Layer& layer, const std::string& name,
+                                         const std::vector<float>& bias, const AffineGrid& input,
+                                         const Weight& weight) {
+    IntegerStorage storage;
+    storage.type = DataType::kInt32;
+    const std::size_t count = weight.grids.size();
+    for (std::size_t i = 0; i < (count == 1 ? 1 : bias.size()); ++i) {
+      storage.scales.push_back(input.scale * weight.grids[i % count].scale);
+      storage.zero_points.push_back(0);
+    }
+    if (count > 1) storage.scale_shape = {static_cast<std::int64_t>(bias.size())};
+    std::vector<std::int64_t> codes;
+    for (std::size_t c = 0; c < bias.size(); ++c) {
+      const double scale = storage.scales[count == 1 ? 0 : c];
+      const double code = std::nearbyint(static_cast<double>(bias[c]) / scale);
+      if (!(std::fabs(code) < std::numeric_limits<std::int32_t>::max())) {
+        result_.notes.push_back("layer '" + layer.id + "': the bias of channel " +
+                                std::to_string(c) +
+                                " does not fit INT32 at scale s_x·s_w and stays float");
+        return std::nullopt;
+      }
+      codes.push_back(static_cast<std::int64_t>(code));
+    }
+    return AddDequantizedConstant(result_.graph, name, {static_cast<std::int64_t>(bias.size())},
+                                  codes, storage);
+  }
+
+  void AddOutputShift(const Layer& layer, const std::vector<float>& shift) {
+    LayerGraph& graph = result_.graph;
+    const Tensor& output = graph.tensor(layer.output);
+    // Channels lie on axis 1 of images, on the last axis of matrices.
+    Shape shape = {static_cast<std::int64_t>(shift.size())};
+    if (output.shape && output.shape->size() >= 4) shape.resize(output.shape->size() - 1, 1);
+    AddOffset(graph, layer.output, TensorValue::FromFloats(shape, shift));
+  }
+
+  void WriteMetadata(const BitConfig& bits) {
+    Json layers = Json::object();
+    for (std::size_t l = 0; l < bits.choices.size(); ++l) {
+      layers[float_graph_.layers()[l].id] =
+          bits.choices[l].weight.ToString() + "/" + bits.choices[l].activation.ToString();
+    }
+    const Json json = {{"format", "bitsearch/bits/1"},
+                       {"placement", NameOf(config_.placement)},
+                       {"container", options_.qonnx ? "qonnx" : NameOf(options_.container)},
+                       {"weight/activation bits", layers}};
+    result_.graph.metadata["bitsearch"] = json.dump();
+  }
+
+  struct Input {
+    AffineGrid grid;
+    TensorIndex tensor;
+  };
+
+  const LayerGraph& float_graph_;
+  const ConfigDocument& config_;
+  const OnnxExportOptions& options_;
+  const std::string& path_;
+  OnnxExport result_;
+  StoredCalibration stored_;
+  std::map<std::pair<std::size_t, int>, Input> inputs_;
+  std::map<std::pair<std::size_t, DataType>, TensorIndex> casts_;
+  std::map<std::pair<std::size_t, std::string>, TensorIndex> weights_;
+};
+
+}  // namespace
+
+std::string_view NameOf(Container container) {
+  return container == Container::kStorage ? "storage" : "compute";
+}
+
+std::optional<Container> ParseContainer(std::string_view name) {
+  for (const Container container : {Container::kStorage, Container::kCompute}) {
+    if (NameOf(container) == name) return container;
+  }
+  return std::nullopt;
+}
+
+OnnxExport BuildQuantizedOnnx(const LayerGraph& graph, const ConfigDocument& config,
+                              const OnnxExportOptions& options, const std::string& path) {
+  return Builder(graph, config, options, path).Build();
+}
+
+}  // namespace bitsearch

@@ -1,0 +1,335 @@
+#include "experiments/deployment/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "space/graph/onnx_writer.h"
+#include "space/hardware/sample_statistics.h"
+#include "space/support/child_process.h"
+#include "space/support/error.h"
+
+namespace bitsearch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kBatch = 25;
+constexpr double kLeastAgreement = 0.999;
+// Float sums in another order differ in the last bits; a step is one code.
+constexpr double kMostSteps = 1.0 + 1e-3;
+
+std::vector<float> ImagesOf(const Dataset& data, std::int64_t first, std::int64_t count) {
+  const std::int64_t size = data.channels() * data.height() * data.width();
+  std::vector<float> values(static_cast<std::size_t>(size * count));
+  for (std::int64_t i = 0; i < count; ++i) data.CopyNormalised(first + i, values.data() + i * size);
+  return values;
+}
+
+RuntimeInput InputOf(const LayerGraph& graph, const Dataset& data, std::int64_t first,
+                     std::int64_t count, std::int64_t batch) {
+  return {graph.tensor(graph.inputs().front()).name,
+          {batch, data.channels(), data.height(), data.width()},
+          ImagesOf(data, first, count)};
+}
+
+std::int64_t Argmax(const float* values, std::size_t count) {
+  return std::max_element(values, values + count) - values;
+}
+
+/// Outputs of all records: whole batches, then the rest.
+std::vector<float> RunAll(const VerifyRequest& request, RuntimeRequest run, VerifyReport& report,
+                          RuntimeCheck& check, const RunContext& context) {
+  const std::int64_t whole = request.data.size() / kBatch * kBatch;
+  std::vector<float> outputs;
+  for (const auto& [first, count, batch] :
+       {std::tuple{std::int64_t{0}, whole, kBatch},
+        std::tuple{whole, request.data.size() - whole, request.data.size() - whole}}) {
+    if (count == 0) continue;
+    run.inputs = {InputOf(request.graph, request.data, first, count, batch)};
+    run.batches = count / batch;
+    const RuntimeAnswer answer = RunInRuntime(request.runtime, run, context);
+    report.runtime = answer.version;
+    const std::vector<float>& values = answer.outputs.front().values;
+    outputs.insert(outputs.end(), values.begin(), values.end());
+  }
+  run.inputs = {InputOf(request.graph, request.data, 0, 1, 1)};
+  run.batches = 1;
+  run.repetitions = request.repetitions;
+  check.median_seconds = Median(RunInRuntime(request.runtime, run, context).seconds);
+  return outputs;
+}
+
+void Compare(const std::vector<float>& ours, const std::vector<float>& theirs, const Dataset& data,
+             RuntimeCheck& check) {
+  if (ours.size() != theirs.size()) {
+    check.failure =
+        fmt::format("it gives {} values where {} are expected", theirs.size(), ours.size());
+    return;
+  }
+  std::vector<double> differences(ours.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    differences[i] = std::fabs(static_cast<double>(ours[i]) - static_cast<double>(theirs[i]));
+  }
+  check.largest_difference = *std::max_element(differences.begin(), differences.end());
+  check.median_difference = Median(std::move(differences));
+  const std::size_t classes = ours.size() / static_cast<std::size_t>(data.size());
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    const std::size_t start = static_cast<std::size_t>(i) * classes;
+    const std::int64_t there = Argmax(theirs.data() + start, classes);
+    check.same_argmax += Argmax(ours.data() + start, classes) == there ? 1 : 0;
+    check.correct += there == data.labels()[static_cast<std::size_t>(i)] ? 1 : 0;
+  }
+}
+
+/// The finest step among the quantizers that `tensor` meets next, through operators that are not
+/// layers; 0 if there is none.
+double NextStep(const LayerGraph& exported, TensorIndex tensor) {
+  double step = std::numeric_limits<double>::infinity();
+  std::set<TensorIndex> seen;
+  std::vector<TensorIndex> open = {tensor};
+  std::set<NodeIndex> layers;
+  for (const Layer& layer : exported.layers()) layers.insert(layer.node);
+  while (!open.empty()) {
+    const TensorIndex current = open.back();
+    open.pop_back();
+    if (!seen.insert(current).second) continue;
+    for (const NodeIndex reader : exported.Consumers(current)) {
+      const Node& node = exported.node(reader);
+      if (node.op == "QuantizeLinear") {
+        const auto& scale = exported.tensor(*node.inputs[1]).constant;
+        step = std::min<double>(step, scale->Floats()[0]);
+      } else if (node.op != "Conv" && node.op != "Gemm" && node.op != "MatMul" &&
+                 node.op != "ConvTranspose") {
+        open.insert(open.end(), node.outputs.begin(), node.outputs.end());
+      }
+    }
+  }
+  return std::isfinite(step) ? step : 0.0;
+}
+
+std::vector<LayerCheck> CheckLayers(const VerifyRequest& request, QuantizationSession& session,
+                                    const RunContext& context) {
+  const Dataset data = request.data.Slice(0, std::min(request.layer_samples, request.data.size()));
+  // The same file with each layer's input and output as outputs of the graph.
+  LayerGraph probe = request.exported;
+  RuntimeRequest run;
+  std::set<std::string> wanted;
+  std::vector<std::pair<std::string, std::string>> names;
+  const auto want = [&](TensorIndex tensor) {
+    const std::string& name = probe.tensor(tensor).name;
+    if (wanted.insert(name).second) {
+      const auto& outputs = probe.outputs();
+      if (std::find(outputs.begin(), outputs.end(), tensor) == outputs.end() &&
+          std::find(probe.inputs().begin(), probe.inputs().end(), tensor) == probe.inputs().end()) {
+        probe.AddOutput(tensor);
+      }
+      run.outputs.push_back(name);
+    }
+    return name;
+  };
+  std::vector<TensorIndex> outputs;
+  for (const Layer& layer : request.graph.layers()) {
+    const Node& node = probe.node(*probe.FindNode(layer.id));
+    outputs.push_back(node.outputs.front());
+    std::string input = want(*node.inputs[layer.input_slot]);
+    names.emplace_back(std::move(input), want(node.outputs.front()));
+  }
+  const ScratchFolder scratch;
+  run.model = scratch.path() / "layers.onnx";
+  WriteOnnx(probe, run.model);
+  run.level = OptimizationLevel::kDisabled;
+  run.fusion = false;
+  run.inputs = {InputOf(request.graph, data, 0, data.size(), data.size())};
+  // A layer may read the network's own input, which no runtime gives back.
+  const std::string& network_input = run.inputs.front().name;
+  std::erase(run.outputs, network_input);
+  RuntimeAnswer answer = RunInRuntime(request.runtime, run, context);
+  std::map<std::string, FloatTensor> values;
+  for (RuntimeOutput& output : answer.outputs) {
+    values[output.name] = {output.shape, std::move(output.values)};
+  }
+  values[network_input] = {run.inputs.front().shape, run.inputs.front().values};
+
+  std::vector<FloatTensor> inputs;
+  for (const auto& [input, output] : names) inputs.push_back(values.at(input));
+  const std::vector<FloatTensor> simulated = session.LayerOutputs(request.config, data, inputs);
+  std::vector<LayerCheck> checks;
+  for (std::size_t l = 0; l < names.size(); ++l) {
+    LayerCheck check;
+    check.name = request.graph.layers()[l].id;
+    check.next_step = NextStep(request.exported, outputs[l]);
+    const std::vector<float>& theirs = values.at(names[l].second).values;
+    for (std::size_t i = 0; i < theirs.size(); ++i) {
+      const double difference =
+          std::fabs(static_cast<double>(theirs[i]) - static_cast<double>(simulated[l].values[i]));
+      check.largest_difference = std::max(check.largest_difference, difference);
+    }
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
+bool ProcessorHasVnni() {
+  std::ifstream information("/proc/cpuinfo");
+  for (std::string line; std::getline(information, line);) {
+    if (line.rfind("flags", 0) == 0) return line.find("vnni") != std::string::npos;
+  }
+  return true;
+}
+
+void Explain(VerifyReport& report) {
+  const auto find = [&](bool fusion) -> const RuntimeCheck* {
+    for (const RuntimeCheck& run : report.runs) {
+      if (run.level == OptimizationLevel::kAll && run.fusion == fusion && run.failure.empty()) {
+        return &run;
+      }
+    }
+    return nullptr;
+  };
+  const RuntimeCheck* plain = find(false);
+  const RuntimeCheck* fused = find(true);
+  if (plain == nullptr || fused == nullptr) return;
+  if (fused->largest_difference > 4.0 * std::max(plain->largest_difference, 1e-4)) {
+    report.reasons.push_back(
+        ProcessorHasVnni()
+            ? "with fusion the runtime's integer kernels round each layer's output to codes, where "
+              "the simulation keeps it float up to the next quantizer"
+            : "this processor has no VNNI: the runtime's 8-bit kernels saturate at int16; weights "
+              "of "
+              "at most 7 bits, or session.x64quantprecision=1, are exact");
+  }
+}
+
+}  // namespace
+
+bool VerifyReport::agrees() const {
+  bool any = false;
+  for (const RuntimeCheck& run : runs) {
+    if (!run.failure.empty()) return false;
+    if (run.fusion) continue;
+    any = true;
+    if (static_cast<double>(run.same_argmax) < kLeastAgreement * static_cast<double>(samples)) {
+      return false;
+    }
+  }
+  return any && std::all_of(layers.begin(), layers.end(),
+                            [](const LayerCheck& layer) { return layer.steps() <= kMostSteps; });
+}
+
+VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& session,
+                          const RunContext& context) {
+  VerifyReport report;
+  report.samples = request.data.size();
+  const FloatTensor simulated = session.Outputs(request.config, request.data, context);
+  const std::size_t classes =
+      simulated.values.size() / static_cast<std::size_t>(request.data.size());
+  for (std::int64_t i = 0; i < request.data.size(); ++i) {
+    const float* row = simulated.values.data() + static_cast<std::size_t>(i) * classes;
+    report.simulated_correct +=
+        Argmax(row, classes) == request.data.labels()[static_cast<std::size_t>(i)] ? 1 : 0;
+  }
+  for (const bool fusion : {false, true}) {
+    for (const OptimizationLevel level : {OptimizationLevel::kDisabled, OptimizationLevel::kBasic,
+                                          OptimizationLevel::kExtended, OptimizationLevel::kAll}) {
+      RuntimeCheck check;
+      check.level = level;
+      check.fusion = fusion;
+      RuntimeRequest run;
+      run.model = request.file;
+      run.level = level;
+      run.fusion = fusion;
+      context.progress->Log(
+          fmt::format("verify: level {}, fusion {}", NameOf(level), fusion ? "on" : "off"));
+      try {
+        Compare(simulated.values, RunAll(request, run, report, check, context), request.data,
+                check);
+      } catch (const Error& error) {
+        if (error.id() != ErrorId::kRuntimeFailed) throw;
+        check.failure = error.message();
+      }
+      report.runs.push_back(std::move(check));
+    }
+  }
+  report.layers = CheckLayers(request, session, context);
+  Explain(report);
+  return report;
+}
+
+std::string VerifyText(const VerifyReport& report) {
+  std::string text = fmt::format(
+      "{} records, {}; the simulation has {} correct\n\n"
+      "{:<10} {:<7} {:>12} {:>12} {:>14} {:>9} {:>12}\n",
+      report.samples, report.runtime, report.simulated_correct, "level", "fusion", "same argmax",
+      "correct", "median |diff|", "largest", "ms/sample");
+  for (const RuntimeCheck& run : report.runs) {
+    text += fmt::format("{:<10} {:<7} ", NameOf(run.level), run.fusion ? "on" : "off");
+    if (!run.failure.empty()) {
+      text += run.failure + "\n";
+      continue;
+    }
+    text += fmt::format(
+        "{:>10.2f} % {:>12} {:>14.2e} {:>9.2e} {:>12.3f}\n",
+        100.0 * static_cast<double>(run.same_argmax) / static_cast<double>(report.samples),
+        run.correct, run.median_difference, run.largest_difference, 1e3 * run.median_seconds);
+  }
+  const auto worst = std::max_element(
+      report.layers.begin(), report.layers.end(),
+      [](const LayerCheck& a, const LayerCheck& b) { return a.steps() < b.steps(); });
+  if (worst != report.layers.end()) {
+    text += fmt::format(
+        "\neach layer fed with the runtime's input, fusion off: at most {:.3f} of the next "
+        "quantizer's step (layer {})\n",
+        worst->steps(), worst->name);
+    for (const LayerCheck& layer : report.layers) {
+      if (layer.steps() > kMostSteps) {
+        text += fmt::format("  {} differs by {:.3g}, {:.2f} steps\n", layer.name,
+                            layer.largest_difference, layer.steps());
+      }
+    }
+  }
+  for (const std::string& reason : report.reasons) text += "note: " + reason + "\n";
+  text += report.agrees() ? "the file computes what was simulated\n"
+                          : "THE FILE DOES NOT COMPUTE WHAT WAS SIMULATED\n";
+  return text;
+}
+
+std::string VerifyJson(const VerifyReport& report) {
+  Json runs = Json::array();
+  for (const RuntimeCheck& run : report.runs) {
+    Json item = {{"level", NameOf(run.level)}, {"fusion", run.fusion}};
+    if (!run.failure.empty()) {
+      item["failure"] = run.failure;
+    } else {
+      item["same_argmax"] = run.same_argmax;
+      item["correct"] = run.correct;
+      item["median_difference"] = run.median_difference;
+      item["largest_difference"] = run.largest_difference;
+      item["median_seconds"] = run.median_seconds;
+    }
+    runs.push_back(std::move(item));
+  }
+  Json layers = Json::array();
+  for (const LayerCheck& layer : report.layers) {
+    layers.push_back({{"name", layer.name},
+                      {"largest_difference", layer.largest_difference},
+                      {"next_step", layer.next_step}});
+  }
+  const Json json = {{"format", "bitsearch/verification/1"},
+                     {"runtime", report.runtime},
+                     {"samples", report.samples},
+                     {"simulated_correct", report.simulated_correct},
+                     {"agrees", report.agrees()},
+                     {"runs", runs},
+                     {"layers", layers},
+                     {"reasons", report.reasons}};
+  return json.dump(1) + "\n";
+}
+
+}  // namespace bitsearch
