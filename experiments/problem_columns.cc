@@ -98,7 +98,7 @@ std::vector<RawResource> ReadResourceColumns(const std::string& path,
   // 0: no row yet, 1: a row of its signature, 2: a row of the layer itself, which wins.
   std::vector<std::vector<std::uint8_t>> filled;
   for (const auto& of_layer : choices) filled.emplace_back(of_layer.size(), 0);
-  for (const CsvRow& row : table.rows()) {
+  table.ForEachRow([&](const CsvRow& row) {
     const std::string& name = table.Text(row, layer_column);
     const BitChoice choice{FormatAt(table, row, weight_column),
                            FormatAt(table, row, activation_column)};
@@ -116,7 +116,7 @@ std::vector<RawResource> ReadResourceColumns(const std::string& path,
       values.push_back({ParseDecimal(table.Text(row, c), where), where});
     }
     const auto targets = by_name.find(name);
-    if (targets == by_name.end()) continue;
+    if (targets == by_name.end()) return;
     for (std::size_t l : targets->second) {
       const auto at = std::find(choices[l].begin(), choices[l].end(), choice);
       if (at == choices[l].end()) continue;
@@ -126,7 +126,7 @@ std::vector<RawResource> ReadResourceColumns(const std::string& path,
       filled[l][c] = own ? 2 : 1;
       for (std::size_t r = 0; r < resources.size(); ++r) resources[r].cost[l][c] = values[r];
     }
-  }
+  });
   for (std::size_t l = 0; l < layers.size(); ++l) {
     for (std::size_t c = 0; c < choices[l].size(); ++c) {
       if (filled[l][c]) continue;

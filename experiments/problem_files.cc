@@ -87,7 +87,8 @@ class Reader {
 
   static void CheckLosses(const std::string& path) {
     const CsvTable table = CsvTable::Read(path);
-    for (const CsvRow& row : table.rows()) CheckLoss(table, row, table.Column("loss_increase"));
+    table.ForEachRow(
+        [&](const CsvRow& row) { CheckLoss(table, row, table.Column("loss_increase")); });
   }
 
   // --- the integer grid -------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class Reader {
     };
     std::vector<std::string> order;
     std::map<std::string, Group> groups;
-    for (const CsvRow& row : table.rows()) {
+    table.ForEachRow([&](const CsvRow& row) {
       std::string kind = what ? table.Text(row, *what) : "both";
       if (kind.empty()) kind = "both";
       if (kind != "both" && kind != "weight" && kind != "activation") {
@@ -166,7 +167,7 @@ class Reader {
             .Hint("remove one of the two rows");
       }
       members.push_back(index);
-    }
+    });
     for (const std::string& name : order) {
       const Group& of_name = groups[name];
       if (of_name.layers.size() < 2) {
@@ -204,8 +205,9 @@ class Reader {
     const std::vector<PairSensitivity> pairs = ReadPairsCsv(path);
     std::map<std::pair<LayerIndex, LayerIndex>, std::size_t> term_at;
     std::set<std::tuple<LayerIndex, std::size_t, LayerIndex, std::size_t>> seen;
-    for (std::size_t i = 0; i < pairs.size(); ++i) {
-      const CsvRow& row = table.rows()[i];
+    auto pair = pairs.begin();
+    table.ForEachRow([&](const CsvRow& row) {
+      const PairSensitivity& read = *pair++;
       LayerIndex a = LayerAt(table, row, table.Column("layer_a"));
       LayerIndex b = LayerAt(table, row, table.Column("layer_b"));
       CheckLoss(table, row, table.Column("loss_increase"));
@@ -214,9 +216,8 @@ class Reader {
             .At(table.LocationOf(row, table.Column("layer_b")))
             .Hint("what a layer costs alone belongs in the sensitivity file");
       }
-      std::size_t first = ChoiceAt(table, row, table.Column("weight_bits_a"), a, pairs[i].choice_a);
-      std::size_t second =
-          ChoiceAt(table, row, table.Column("weight_bits_b"), b, pairs[i].choice_b);
+      std::size_t first = ChoiceAt(table, row, table.Column("weight_bits_a"), a, read.choice_a);
+      std::size_t second = ChoiceAt(table, row, table.Column("weight_bits_b"), b, read.choice_b);
       if (b < a) {
         std::swap(a, b);
         std::swap(first, second);
@@ -235,8 +236,8 @@ class Reader {
         term.loss.assign(named_.choices[a.value].size() * columns, 0.0);
         named_.problem.pairs.push_back(std::move(term));
       }
-      named_.problem.pairs[at->second].loss[first * columns + second] = pairs[i].loss_increase;
-    }
+      named_.problem.pairs[at->second].loss[first * columns + second] = read.loss_increase;
+    });
   }
 
   void ReadCuts(const std::string& path) {
@@ -248,7 +249,7 @@ class Reader {
     Resource peak;
     peak.name = kPeakResource;
     std::map<std::string, std::size_t> cut_at;
-    for (const CsvRow& row : table.rows()) {
+    table.ForEachRow([&](const CsvRow& row) {
       const std::string& name = table.Text(row, cut_column);
       const auto [at, fresh] = cut_at.try_emplace(name, peak.cuts.size());
       if (fresh) peak.cuts.push_back({name, {}});
@@ -273,7 +274,7 @@ class Reader {
         member.cost.push_back(elements * choice.activation.bits());
       }
       cut.members.push_back(std::move(member));
-    }
+    });
     for (const Resource& resource : named_.problem.resources) {
       if (resource.name != peak.name) continue;
       throw Error(ErrorId::kCsvDuplicateColumn, "a cost column has the name of the peak resource")

@@ -36,7 +36,7 @@ class TransitionsReader {
 
   std::vector<TransitionEdge> Run() {
     FindColumns();
-    for (const CsvRow& row : table_.rows()) ReadRow(row);
+    table_.ForEachRow([&](const CsvRow& row) { ReadRow(row); });
     std::vector<TransitionEdge> edges;
     for (const EdgeRows& edge : edges_) edges.push_back(MatricesOf(edge));
     return edges;

@@ -29,6 +29,7 @@ struct SensitivityOptions {
   std::string model;
   std::string data;
   NormalisationOptions normalisation;
+  std::int64_t first = 0;
   std::int64_t samples = 512;
   std::string method = "perturbation";
   std::int64_t probes = 64;
@@ -81,7 +82,8 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   }
   calibration.spec.placement =
       quantizes_activations ? Placement::kLayerInputs : Placement::kWeightsOnly;
-  const Dataset data = LoadData(options.data, options.normalisation, options.samples);
+  const Dataset data =
+      LoadData(options.data, options.normalisation, options.samples, options.first);
   std::optional<Dataset> calibration_data;
   if (!options.calibration.empty()) {
     calibration_data =
@@ -140,8 +142,12 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
                    "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS")
       ->required();
   AddNormalisationOptions(*command, options->normalisation);
-  command->add_option("--samples", options->samples, "Use the first N records")
-      ->check(IntegerText(1, std::int64_t{1} << 40))
+  constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;
+  command->add_option("--first", options->first, "Leave out the first N records of --data")
+      ->check(IntegerText(0, kMostRecords))
+      ->capture_default_str();
+  command->add_option("--samples", options->samples, "Use N records")
+      ->check(IntegerText(1, kMostRecords))
       ->capture_default_str();
   command
       ->add_option("--method", options->method,
