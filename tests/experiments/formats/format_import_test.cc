@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "space/support/error.h"
 #include "tests/experiments/formats/format_samples.h"
 
@@ -243,6 +245,46 @@ TEST_F(FormatImportTest, FaultsHavePlaceAndRemedy) {
   EXPECT_THAT(Fault("{\"what\": \"ever\"}", ErrorId::kFormatVersion), HasSubstr("torchao"));
   EXPECT_THAT(Fault("[]", ErrorId::kFormatVersion), HasSubstr("no known format"));
   EXPECT_THAT(Fault("hello", ErrorId::kJsonSyntax), HasSubstr("this is not JSON"));
+}
+
+// One value replaced or the text cut short: an Error or a configuration, never anything else.
+TEST_F(FormatImportTest, DamagedFilesAreErrors) {
+  using Json = nlohmann::ordered_json;
+  constexpr int kDamages = 40;
+  std::mt19937 random(17);
+  const std::vector<Json> strange = {
+      nullptr,  "", -1, 1e300, 0.5, true, Json::array(), Json::object(), Json::array({nullptr}),
+      "nothing"};
+  int errors = 0;
+  for (const char* format :
+       {"aimet", "aimet2", "modelopt", "torchao", "hawq", "nncf", "ort", "json"}) {
+    const std::string text = Exported(
+        format, RandomConfig(EmbeddedNetwork(), HoldableRange(format), random), EmbeddedNetwork());
+    const Json flat = Json::parse(text).flatten();
+    for (int i = 0; i < kDamages; ++i) {
+      std::string damaged;
+      if (i % 4 == 0) {
+        damaged = text.substr(0, random() % text.size());
+      } else {
+        Json file = Json::parse(text);
+        auto at = flat.begin();
+        std::advance(at, random() % flat.size());
+        Json::json_pointer pointer(at.key());
+        for (std::size_t up = random() % 3; up > 0 && !pointer.empty(); --up) {
+          pointer = pointer.parent_pointer();
+        }
+        file[pointer] = strange[random() % strange.size()];
+        damaged = file.dump(1);
+      }
+      try {
+        Imported(damaged, EmbeddedNetwork());
+      } catch (const Error& error) {
+        ++errors;
+        EXPECT_FALSE(error.hint().empty()) << error.what();
+      }
+    }
+  }
+  EXPECT_GT(errors, kDamages);
 }
 
 }  // namespace

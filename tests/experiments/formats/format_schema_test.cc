@@ -268,6 +268,23 @@ TEST(AimetMeaningTest, AgreesWithAimetsOwnTest) {
   }
 }
 
+// Under placement runtime the file has the grids of tensors that are no layer's input.
+TEST(AimetMeaningTest, TensorsOfARuntimeAreWritten) {
+  const LayerGraph& graph = EmbeddedNetwork();
+  ConfigDocument config;
+  config.placement = Placement::kRuntime;
+  for (const Layer& layer : graph.layers()) config.layers.push_back({layer.id, layer.op, {}, {}});
+  const std::string name = graph.tensor(graph.layers()[1].output).name;
+  config.tensors = {{name, NumberFormat::Integer(8), {0.5F, -28, -128, 127}}};
+  const ExportedFile file = ExportConfig(ConfigFormatNamed("aimet"), {config, &graph, "c"});
+  EXPECT_TRUE(file.notes.empty());
+  const json entries = json::parse(file.content)["activation_encodings"];
+  ASSERT_EQ(entries.size(), 1U);
+  EXPECT_EQ(entries[0]["name"], name);
+  EXPECT_EQ(entries[0]["offset"], json::array({-100}));  // −128 − (−28)
+  EXPECT_EQ(entries[0]["is_sym"], false);
+}
+
 // What quantize_static asks of overrides: initializers by name with one entry per channel, other
 // tensors one entry; scale never without zero point.
 TEST(OnnxRuntimeMeaningTest, OverridesFitTheModel) {
