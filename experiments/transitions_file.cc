@@ -74,9 +74,9 @@ class TransitionsReader {
           .At(table_.LocationOf(row, consumer_))
           .Hint("name the layer that reads the producer's output, or remove the row");
     }
+    if (!edge_at_.contains({a, b})) CheckNoCycle(row, a, b);
     const auto [at, fresh] = edge_at_.try_emplace({a, b}, edges_.size());
     if (fresh) {
-      CheckNoCycle(row, a, b);
       edges_.push_back({a, b, {}});
       consumers_[a].push_back(b);
     }
