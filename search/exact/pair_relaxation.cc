@@ -1,6 +1,7 @@
-// The semidefinite bound. Matrices are (1 + number of choices) square; row and column 0 stand for
-// the constant. Y = V R Vᵀ, where V spans the vectors that satisfy "one choice per decision", so
-// marginalisation holds by construction.
+// The semidefinite bound. Matrices are square with a row for the constant (0), one per choice, and
+// one for the slack of each limit, as a share of its capacity. Y = V R Vᵀ, where V spans the
+// vectors that satisfy "one choice per decision" and "cost + slack = capacity": marginalisation,
+// and the limits multiplied by every variable, hold by construction once no entry is negative.
 #include "search/exact/pair_relaxation.h"
 
 #include <Eigen/Dense>
@@ -8,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace bitsearch {
 namespace {
@@ -17,20 +19,6 @@ using Vector = Eigen::VectorXd;
 using Index = Eigen::Index;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double LossScaleOf(const ReducedProblem& problem) {
-  double total = 0.0;
-  double terms = 1.0;
-  for (const ReducedDecision& decision : problem.decisions) {
-    for (std::int64_t value : decision.loss) total += std::abs(static_cast<double>(value));
-    terms += static_cast<double>(decision.count);
-  }
-  for (const ReducedPair& pair : problem.pairs) {
-    for (std::int64_t value : pair.loss) total += std::abs(static_cast<double>(value));
-    terms += static_cast<double>(pair.loss.size());
-  }
-  return std::max(1.0, total / terms);
-}
 
 /// Projects onto {x ≥ 0, Σ x = total} (Held, Wolfe, Crowder 1974).
 void ProjectOnSimplex(std::vector<double>* values, double total, std::vector<double>* sorted) {
@@ -48,32 +36,6 @@ void ProjectOnSimplex(std::vector<double>* values, double total, std::vector<dou
 
 }  // namespace
 
-PairwiseBound PlainBound(const ReducedProblem& problem) {
-  PairwiseBound bound;
-  bound.decisions = problem.decisions.size();
-  bound.scale = LossScaleOf(problem);
-  for (const ReducedDecision& decision : problem.decisions) {
-    bound.count.push_back(decision.count);
-    std::vector<double> row;
-    for (std::int64_t value : decision.loss)
-      row.push_back(static_cast<double>(value) / bound.scale);
-    bound.unary.push_back(std::move(row));
-  }
-  bound.pair.resize(bound.decisions * bound.decisions);
-  double size = 0.0;
-  for (const ReducedPair& pair : problem.pairs) {
-    std::vector<double>& matrix = bound.pair[pair.first * bound.decisions + pair.second];
-    for (std::size_t e = 0; e < pair.loss.size(); ++e) {
-      const bool forbidden = !pair.forbidden.empty() && pair.forbidden[e];
-      matrix.push_back(forbidden ? kInfinity : static_cast<double>(pair.loss[e]) / bound.scale);
-      if (!forbidden) size = std::max(size, std::abs(matrix.back()));
-    }
-  }
-  bound.margin =
-      1e-14 * size * static_cast<double>(problem.pairs.size() + problem.decisions.size());
-  return bound;
-}
-
 struct PairRelaxation::State {
   explicit State(const ReducedProblem& reduced) : problem(reduced) {}
 
@@ -81,25 +43,24 @@ struct PairRelaxation::State {
   std::size_t layers = 0;
   std::vector<Index> offset;  ///< Of each decision's first choice; row 0 is the constant.
   Index size = 0;
-  Matrix cost;  ///< C: the objective.
-  Matrix face;  ///< V, orthonormal columns.
+  std::shared_ptr<const Matrix> cost;  ///< C: the objective.
+  std::shared_ptr<const Matrix> face;  ///< V, orthonormal columns.
   Matrix y;
   Matrix r_full;  ///< V R Vᵀ
   Matrix z;
   double beta = 1.0;
-  /// Limits: scaled cost per choice and right-hand side, for each dimension without pair costs.
-  struct Limit {
-    Vector cost;        ///< [row of Y]; entry 0 is −capacity.
-    Vector multiplier;  ///< ≥ 0 per row ic ≥ 1.
-  };
-  std::vector<Limit> limits;
+  /// Limits with a slack of their own: dimensions without pair costs.
+  std::vector<std::size_t> slack_of;  ///< Dimension.
+  Index first_slack = 0;
   /// Dimensions with pair costs: one aggregate row each.
   struct Aggregate {
-    Matrix cost;
+    std::shared_ptr<const Matrix> cost;
     double multiplier = 0.0;
   };
   std::vector<Aggregate> aggregates;
-  std::vector<std::vector<std::uint8_t>> forbidden;  ///< Of each pair block, by [i·layers+j], i<j.
+  /// Of each pair block, by [i·layers+j], i<j.
+  std::shared_ptr<const std::vector<std::vector<std::uint8_t>>> forbidden;
+  std::vector<std::uint8_t> allowed;  ///< All decisions' choices in a row.
   PairwiseBound best;
   double best_value = -kInfinity;
   std::vector<std::vector<double>> marginals;
@@ -108,12 +69,23 @@ struct PairRelaxation::State {
 
   void Build();
   void BuildFace();
-  void BuildLimits();
+  void FindLimits();
+  void BuildAggregate(std::size_t dim);
   Matrix Charged() const;
   void ProjectY(const Matrix& target);
+  void ProjectSlacks(const Matrix& target);
   void Step();
-  void UpdateMultipliers();
+  double LeastTrace() const { return static_cast<double>(layers) + 1.0; }
+  double LeastOfSlacks(const Matrix& m) const;
   void EvaluateBound();
+  double ValueOf(const PairwiseBound& bound) const;
+  bool Allows(std::size_t i, std::size_t c) const {
+    return allowed[static_cast<std::size_t>(offset[i]) - 1 + c] != 0;
+  }
+  bool AllowsPair(std::size_t i, std::size_t c, std::size_t j, std::size_t d) const {
+    const std::vector<std::uint8_t>& out = (*forbidden)[i * layers + j];
+    return Allows(i, c) && Allows(j, d) && (out.empty() || !out[c * best.count[j] + d]);
+  }
   void ReadMarginals();
 };
 
@@ -124,29 +96,38 @@ void PairRelaxation::State::Build() {
     offset.push_back(size);
     size += static_cast<Index>(decision.count);
   }
+  first_slack = size;
+  FindLimits();
+  size += static_cast<Index>(slack_of.size());
   best = PlainBound(problem);
-  cost = Matrix::Zero(size, size);
+  Matrix objective = Matrix::Zero(size, size);
   for (std::size_t i = 0; i < layers; ++i) {
     for (std::size_t c = 0; c < problem.decisions[i].count; ++c) {
-      cost(offset[i] + static_cast<Index>(c), offset[i] + static_cast<Index>(c)) = best.unary[i][c];
+      const Index k = offset[i] + static_cast<Index>(c);
+      objective(k, k) = best.unary[i][c];
     }
   }
-  forbidden.resize(layers * layers);
+  std::vector<std::vector<std::uint8_t>> out(layers * layers);
   for (const ReducedPair& pair : problem.pairs) {
-    forbidden[pair.first * layers + pair.second] = pair.forbidden;
+    out[pair.first * layers + pair.second] = pair.forbidden;
     const std::size_t columns = problem.decisions[pair.second].count;
     for (std::size_t e = 0; e < pair.loss.size(); ++e) {
       const Index row = offset[pair.first] + static_cast<Index>(e / columns);
       const Index column = offset[pair.second] + static_cast<Index>(e % columns);
       const double value = 0.5 * static_cast<double>(pair.loss[e]) / best.scale;
-      cost(row, column) = value;
-      cost(column, row) = value;
+      objective(row, column) = value;
+      objective(column, row) = value;
     }
   }
+  cost = std::make_shared<const Matrix>(std::move(objective));
+  forbidden = std::make_shared<const std::vector<std::vector<std::uint8_t>>>(std::move(out));
+  allowed.assign(static_cast<std::size_t>(first_slack - 1), 1);
   BuildFace();
-  BuildLimits();
+  for (std::size_t d = 0; d < problem.dims(); ++d) {
+    if (std::find(slack_of.begin(), slack_of.end(), d) == slack_of.end()) BuildAggregate(d);
+  }
   // Start from the uniform product distribution.
-  Vector x(size);
+  Vector x = Vector::Constant(size, 0.5);
   x(0) = 1.0;
   for (std::size_t i = 0; i < layers; ++i) {
     const auto count = static_cast<double>(problem.decisions[i].count);
@@ -161,12 +142,28 @@ void PairRelaxation::State::Build() {
   }
   r_full = y;
   z = Matrix::Zero(size, size);
-  beta = std::max(1e-3, cost.norm() / std::max(1.0, y.norm()));
-  eigen = Eigen::SelfAdjointEigenSolver<Matrix>(face.cols());
+  beta = std::max(1e-3, cost->norm() / std::max(1.0, y.norm()));
+  eigen = Eigen::SelfAdjointEigenSolver<Matrix>(face->cols());
+}
+
+/// A limit gets a slack if no pair of layers adds to it.
+void PairRelaxation::State::FindLimits() {
+  const std::size_t dims = problem.dims();
+  for (std::size_t d = 0; d < dims; ++d) {
+    const std::int64_t capacity = problem.dimensions[d].capacity;
+    bool in_pairs = false;
+    for (const ReducedPair& pair : problem.pairs) {
+      for (std::size_t e = 0; e < pair.loss.size() && !pair.cost.empty(); ++e) {
+        in_pairs = in_pairs || pair.cost[e * dims + d] != 0;
+      }
+    }
+    if (!in_pairs && capacity > 0 && capacity != ReducedProblem::kUnlimited) slack_of.push_back(d);
+  }
 }
 
 void PairRelaxation::State::BuildFace() {
-  Matrix constraints = Matrix::Zero(size, static_cast<Index>(layers));
+  const auto rows = static_cast<Index>(layers + slack_of.size());
+  Matrix constraints = Matrix::Zero(size, rows);
   for (std::size_t i = 0; i < layers; ++i) {
     const auto column = static_cast<Index>(i);
     constraints(0, column) = 1.0;
@@ -174,138 +171,150 @@ void PairRelaxation::State::BuildFace() {
       constraints(offset[i] + static_cast<Index>(c), column) = -1.0;
     }
   }
-  const Eigen::HouseholderQR<Matrix> qr(constraints);
-  const Matrix q = qr.householderQ() * Matrix::Identity(size, size);
-  face = q.rightCols(size - static_cast<Index>(layers));
-}
-
-void PairRelaxation::State::BuildLimits() {
-  const std::size_t dims = problem.dims();
-  for (std::size_t d = 0; d < dims; ++d) {
-    if (problem.dimensions[d].capacity == ReducedProblem::kUnlimited) continue;
-    double total = 1.0;
-    bool in_pairs = false;
-    for (const ReducedDecision& decision : problem.decisions) {
-      std::int64_t largest = 0;
-      for (std::size_t c = 0; c < decision.count; ++c) {
-        largest = std::max(largest, decision.cost[c * dims + d]);
-      }
-      total += static_cast<double>(largest);
-    }
-    for (const ReducedPair& pair : problem.pairs) {
-      for (std::size_t e = 0; e < pair.loss.size() && !pair.cost.empty(); ++e) {
-        in_pairs = in_pairs || pair.cost[e * dims + d] != 0;
-      }
-    }
-    // Scaled so that a typical choice costs about 1.
-    const double scale = static_cast<double>(layers) / total;
-    Limit limit;
-    limit.cost = Vector::Zero(size);
-    limit.cost(0) = -static_cast<double>(problem.dimensions[d].capacity) * scale;
+  for (std::size_t n = 0; n < slack_of.size(); ++n) {
+    const std::size_t d = slack_of[n];
+    const auto column = static_cast<Index>(layers + n);
+    constraints(0, column) = 1.0;
+    constraints(first_slack + static_cast<Index>(n), column) = -1.0;
     for (std::size_t i = 0; i < layers; ++i) {
       for (std::size_t c = 0; c < problem.decisions[i].count; ++c) {
-        limit.cost(offset[i] + static_cast<Index>(c)) =
-            static_cast<double>(problem.decisions[i].cost[c * dims + d]) * scale;
+        constraints(offset[i] + static_cast<Index>(c), column) =
+            -static_cast<double>(problem.decisions[i].cost[c * problem.dims() + d]) /
+            static_cast<double>(problem.dimensions[d].capacity);
       }
     }
-    limit.multiplier = Vector::Zero(size);
-    if (!in_pairs) {
-      limits.push_back(std::move(limit));
-      continue;
-    }
-    Aggregate aggregate;
-    aggregate.cost = Matrix::Zero(size, size);
-    aggregate.cost(0, 0) = limit.cost(0);
-    for (Index k = 1; k < size; ++k) aggregate.cost(k, k) = limit.cost(k);
-    for (const ReducedPair& pair : problem.pairs) {
-      const std::size_t columns = problem.decisions[pair.second].count;
-      for (std::size_t e = 0; e < pair.loss.size() && !pair.cost.empty(); ++e) {
-        const Index row = offset[pair.first] + static_cast<Index>(e / columns);
-        const Index column = offset[pair.second] + static_cast<Index>(e % columns);
-        const double value = 0.5 * scale * static_cast<double>(pair.cost[e * dims + d]);
-        aggregate.cost(row, column) += value;
-        aggregate.cost(column, row) += value;
-      }
-    }
-    aggregates.push_back(std::move(aggregate));
   }
+  const Eigen::HouseholderQR<Matrix> qr(constraints);
+  const Matrix q = qr.householderQ() * Matrix::Identity(size, size);
+  face = std::make_shared<const Matrix>(q.rightCols(size - rows));
 }
 
-/// The objective with the limits charged: C + Σ μ_k·½(e_k aᵀ + a e_kᵀ) + Σ λ·A.
-Matrix PairRelaxation::State::Charged() const {
-  Matrix charged = cost;
-  for (const Limit& limit : limits) {
-    const Matrix outer = 0.5 * limit.multiplier * limit.cost.transpose();
-    charged += outer + outer.transpose();
+/// A limit to which pairs of layers add: charged as a whole.
+void PairRelaxation::State::BuildAggregate(std::size_t d) {
+  const std::size_t dims = problem.dims();
+  if (problem.dimensions[d].capacity == ReducedProblem::kUnlimited) return;
+  double total = 1.0;
+  for (const ReducedDecision& decision : problem.decisions) {
+    std::int64_t largest = 0;
+    for (std::size_t c = 0; c < decision.count; ++c) {
+      largest = std::max(largest, decision.cost[c * dims + d]);
+    }
+    total += static_cast<double>(largest);
   }
-  for (const Aggregate& aggregate : aggregates) charged += aggregate.multiplier * aggregate.cost;
+  // Scaled so that a typical choice costs about 1.
+  const double scale = static_cast<double>(layers) / total;
+  Aggregate aggregate;
+  Matrix charge = Matrix::Zero(size, size);
+  charge(0, 0) = -static_cast<double>(problem.dimensions[d].capacity) * scale;
+  for (std::size_t i = 0; i < layers; ++i) {
+    for (std::size_t c = 0; c < problem.decisions[i].count; ++c) {
+      const Index k = offset[i] + static_cast<Index>(c);
+      charge(k, k) = static_cast<double>(problem.decisions[i].cost[c * dims + d]) * scale;
+    }
+  }
+  for (const ReducedPair& pair : problem.pairs) {
+    const std::size_t columns = problem.decisions[pair.second].count;
+    for (std::size_t e = 0; e < pair.loss.size() && !pair.cost.empty(); ++e) {
+      const Index row = offset[pair.first] + static_cast<Index>(e / columns);
+      const Index column = offset[pair.second] + static_cast<Index>(e % columns);
+      const double value = 0.5 * scale * static_cast<double>(pair.cost[e * dims + d]);
+      charge(row, column) += value;
+      charge(column, row) += value;
+    }
+  }
+  aggregate.cost = std::make_shared<const Matrix>(std::move(charge));
+  aggregates.push_back(std::move(aggregate));
+}
+
+/// The objective with the aggregates charged: C + Σ λ·A.
+Matrix PairRelaxation::State::Charged() const {
+  Matrix charged = *cost;
+  for (const Aggregate& aggregate : aggregates) charged += aggregate.multiplier * *aggregate.cost;
   return charged;
 }
 
-/// y ← the nearest matrix whose blocks are distributions and whose diagonal equals row 0.
+/// y ← the nearest matrix whose blocks are distributions over what is allowed, whose diagonal
+/// equals row 0, and whose slacks are shares.
 void PairRelaxation::State::ProjectY(const Matrix& target) {
   y.setZero();
   y(0, 0) = 1.0;
   std::vector<double> values;
   std::vector<double> sorted;
+  std::vector<std::pair<Index, Index>> places;
   for (std::size_t i = 0; i < layers; ++i) {
-    const std::size_t count = problem.decisions[i].count;
-    values.assign(count, 0.0);
-    for (std::size_t c = 0; c < count; ++c) {
+    values.clear();
+    places.clear();
+    for (std::size_t c = 0; c < best.count[i]; ++c) {
+      if (!Allows(i, c)) continue;
       const Index k = offset[i] + static_cast<Index>(c);
-      values[c] = (2.0 * target(0, k) + target(k, k)) / 3.0;
+      places.emplace_back(k, k);
+      values.push_back((2.0 * target(0, k) + target(k, k)) / 3.0);
     }
     ProjectOnSimplex(&values, 1.0, &sorted);
-    for (std::size_t c = 0; c < count; ++c) {
-      const Index k = offset[i] + static_cast<Index>(c);
-      y(0, k) = y(k, 0) = y(k, k) = values[c];
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      const Index k = places[n].first;
+      y(0, k) = y(k, 0) = y(k, k) = values[n];
     }
     for (std::size_t j = i + 1; j < layers; ++j) {
-      const std::size_t columns = problem.decisions[j].count;
-      const std::vector<std::uint8_t>& out = forbidden[i * layers + j];
       values.clear();
-      for (std::size_t e = 0; e < count * columns; ++e) {
-        if (!out.empty() && out[e]) continue;
-        values.push_back(target(offset[i] + static_cast<Index>(e / columns),
-                                offset[j] + static_cast<Index>(e % columns)));
+      places.clear();
+      for (std::size_t c = 0; c < best.count[i]; ++c) {
+        for (std::size_t d = 0; d < best.count[j]; ++d) {
+          if (!AllowsPair(i, c, j, d)) continue;
+          places.emplace_back(offset[i] + static_cast<Index>(c), offset[j] + static_cast<Index>(d));
+          values.push_back(target(places.back().first, places.back().second));
+        }
       }
       ProjectOnSimplex(&values, 1.0, &sorted);
-      std::size_t at = 0;
-      for (std::size_t e = 0; e < count * columns; ++e) {
-        if (!out.empty() && out[e]) continue;
-        const Index row = offset[i] + static_cast<Index>(e / columns);
-        const Index column = offset[j] + static_cast<Index>(e % columns);
-        y(row, column) = y(column, row) = values[at++];
+      for (std::size_t n = 0; n < places.size(); ++n) {
+        const auto [row, column] = places[n];
+        y(row, column) = y(column, row) = values[n];
       }
     }
+  }
+  ProjectSlacks(target);
+}
+
+void PairRelaxation::State::ProjectSlacks(const Matrix& target) {
+  const auto share = [](double value) { return std::clamp(value, 0.0, 1.0); };
+  for (Index s = first_slack; s < size; ++s) {
+    for (Index k = 0; k <= s; ++k) y(k, s) = y(s, k) = share(target(k, s));
   }
 }
 
 void PairRelaxation::State::Step() {
   constexpr double kRelax = 0.9;
-  // R: nearest to Vᵀ(Y + Z/β)V among positive semidefinite matrices of trace layers + 1.
-  const Matrix inner = face.transpose() * (y + z / beta) * face;
+  // R: nearest to Vᵀ(Y + Z/β)V among positive semidefinite matrices of a trace that is possible:
+  // the constant and one choice per decision give layers + 1, each slack up to 1.
+  const Matrix inner = face->transpose() * (y + z / beta) * *face;
   eigen.compute(inner);
   std::vector<double> values(eigen.eigenvalues().data(),
                              eigen.eigenvalues().data() + eigen.eigenvalues().size());
   std::vector<double> sorted;
-  ProjectOnSimplex(&values, static_cast<double>(layers) + 1.0, &sorted);
+  double trace = 0.0;
+  for (double value : values) trace += std::max(0.0, value);
+  trace = std::clamp(trace, LeastTrace(), LeastTrace() + static_cast<double>(slack_of.size()));
+  ProjectOnSimplex(&values, trace, &sorted);
   // Only the positive part matters: V·(eigenvectors with a positive value).
   Index positive = 0;
   for (double value : values) positive += value > 0.0 ? 1 : 0;
-  Matrix root(face.cols(), positive);
+  Matrix root(face->cols(), positive);
   Index at = 0;
-  for (Index k = 0; k < face.cols(); ++k) {
+  for (Index k = 0; k < face->cols(); ++k) {
     const double value = values[static_cast<std::size_t>(k)];
     if (value > 0.0) root.col(at++) = eigen.eigenvectors().col(k) * std::sqrt(value);
   }
-  const Matrix tall = face * root;
+  const Matrix tall = *face * root;
   r_full.noalias() = tall * tall.transpose();
   z += kRelax * beta * (y - r_full);
   const Matrix before = y;
   ProjectY(r_full - (Charged() + z) / beta);
   z += kRelax * beta * (y - r_full);
-  UpdateMultipliers();
+  for (Aggregate& aggregate : aggregates) {
+    const double excess = aggregate.cost->cwiseProduct(y).sum();
+    const double step = beta / std::max(1.0, aggregate.cost->squaredNorm());
+    aggregate.multiplier = std::max(0.0, aggregate.multiplier + step * excess);
+  }
   ++iteration;
   if (iteration % 20 == 0) {
     // Keep the two residuals of one size.
@@ -316,59 +325,78 @@ void PairRelaxation::State::Step() {
   }
 }
 
-void PairRelaxation::State::UpdateMultipliers() {
-  for (Limit& limit : limits) {
-    // Row k: Σ a·Y_k − capacity·Y_k0, times a step that respects the penalty.
-    const Vector excess = y * limit.cost;
-    const double step = beta / std::max(1.0, limit.cost.squaredNorm());
-    for (Index k = 1; k < size; ++k) {
-      limit.multiplier(k) = std::max(0.0, limit.multiplier(k) + step * excess(k));
-    }
+/// The least that the slacks, each in [0, 1], can add to ⟨m, x xᵀ⟩ among themselves.
+double PairRelaxation::State::LeastOfSlacks(const Matrix& m) const {
+  double total = 0.0;
+  for (Index s = first_slack; s < size; ++s) {
+    const auto at = [&m, s](double slack) { return slack * (2.0 * m(0, s) + m(s, s) * slack); };
+    double least = std::min(0.0, at(1.0));
+    if (m(s, s) > 0.0) least = std::min(least, at(std::clamp(-m(0, s) / m(s, s), 0.0, 1.0)));
+    total += least;
+    for (Index other = first_slack; other < s; ++other) total += std::min(0.0, 2.0 * m(other, s));
   }
-  for (Aggregate& aggregate : aggregates) {
-    const double excess = aggregate.cost.cwiseProduct(y).sum();
-    const double step = beta / std::max(1.0, aggregate.cost.squaredNorm());
-    aggregate.multiplier = std::max(0.0, aggregate.multiplier + step * excess);
-  }
+  return total;
 }
 
 /// Turns the current multipliers into a pairwise bound, and keeps it if it is the best.
 void PairRelaxation::State::EvaluateBound() {
   Matrix m = Charged() + z;
-  const Matrix inner = face.transpose() * z * face;
+  const Matrix inner = face->transpose() * z * *face;
   Eigen::SelfAdjointEigenSolver<Matrix> values(inner, Eigen::EigenvaluesOnly);
   const double largest = values.eigenvalues()(values.eigenvalues().size() - 1);
   PairwiseBound bound = best;
-  bound.constant = m(0, 0) - (static_cast<double>(layers) + 1.0) * largest;
-  double value = bound.constant;
+  const double trace = LeastTrace() + (largest > 0.0 ? static_cast<double>(slack_of.size()) : 0.0);
+  bound.constant = m(0, 0) - trace * largest + LeastOfSlacks(m);
   for (std::size_t i = 0; i < layers; ++i) {
-    double least = kInfinity;
     for (std::size_t c = 0; c < bound.count[i]; ++c) {
       const Index k = offset[i] + static_cast<Index>(c);
       bound.unary[i][c] = 2.0 * m(0, k) + m(k, k);
-      least = std::min(least, bound.unary[i][c]);
+      for (Index s = first_slack; s < size; ++s) {
+        bound.unary[i][c] += std::min(0.0, 2.0 * m(s, k));
+      }
     }
-    value += least;
     for (std::size_t j = i + 1; j < layers; ++j) {
       std::vector<double>& matrix = bound.pair[i * layers + j];
       const std::size_t columns = bound.count[j];
       matrix.resize(bound.count[i] * columns);
-      const std::vector<std::uint8_t>& out = forbidden[i * layers + j];
-      double least_pair = kInfinity;
+      const std::vector<std::uint8_t>& out = (*forbidden)[i * layers + j];
       for (std::size_t e = 0; e < matrix.size(); ++e) {
         matrix[e] = !out.empty() && out[e] ? kInfinity
                                            : 2.0 * m(offset[i] + static_cast<Index>(e / columns),
                                                      offset[j] + static_cast<Index>(e % columns));
-        least_pair = std::min(least_pair, matrix[e]);
       }
-      value += least_pair;
     }
   }
   bound.margin = 1e-13 * static_cast<double>(size) * (z.norm() + m.norm() + 1.0);
-  if (value - bound.margin > best_value) {
-    best_value = value - bound.margin;
+  const double value = ValueOf(bound);
+  if (value > best_value) {
+    best_value = value;
     best = std::move(bound);
   }
+}
+
+/// What `bound` says of all that is allowed, rounding taken off.
+double PairRelaxation::State::ValueOf(const PairwiseBound& bound) const {
+  double value = bound.constant - bound.margin;
+  for (std::size_t i = 0; i < layers; ++i) {
+    double least = kInfinity;
+    for (std::size_t c = 0; c < bound.count[i]; ++c) {
+      if (Allows(i, c)) least = std::min(least, bound.unary[i][c]);
+    }
+    value += least;
+    for (std::size_t j = i + 1; j < layers; ++j) {
+      const std::vector<double>& matrix = bound.pair[i * layers + j];
+      if (matrix.empty()) continue;
+      least = kInfinity;
+      for (std::size_t c = 0; c < bound.count[i]; ++c) {
+        for (std::size_t d = 0; d < bound.count[j]; ++d) {
+          if (AllowsPair(i, c, j, d)) least = std::min(least, matrix[c * bound.count[j] + d]);
+        }
+      }
+      value += least;
+    }
+  }
+  return value;
 }
 
 void PairRelaxation::State::ReadMarginals() {
@@ -387,7 +415,17 @@ PairRelaxation::PairRelaxation(const ReducedProblem& problem)
   state_->ReadMarginals();
 }
 
+PairRelaxation::PairRelaxation(const PairRelaxation& other)
+    : state_(std::make_unique<State>(*other.state_)) {}
+
 PairRelaxation::~PairRelaxation() = default;
+
+void PairRelaxation::Restrict(const std::vector<std::uint8_t>& allowed) {
+  state_->allowed = allowed;
+  state_->best_value = state_->ValueOf(state_->best);
+}
+
+double PairRelaxation::value() const { return state_->best_value; }
 
 double PairRelaxation::Run(int iterations, const std::function<bool()>& should_stop) {
   for (int n = 0; n < iterations && !should_stop(); ++n) {

@@ -14,9 +14,8 @@ namespace bitsearch {
 
 struct PairSearchSettings {
   std::function<bool()> should_stop = [] { return false; };
-  double gap = 0.0;               ///< Relative gap of (loss + loss_offset) at which to stop.
-  std::uint64_t seed = 0;         ///< Of the local search.
-  std::int64_t max_nodes = 4'000'000;  ///< Open nodes held at most.
+  double gap = 0.0;        ///< Relative gap of (loss + loss_offset) at which to stop.
+  std::uint64_t seed = 0;  ///< Of the local search.
   /// Called now and then: what, best loss (or the largest integer), bound, nodes.
   std::function<void(const char* what, std::int64_t best, double bound, std::int64_t nodes)> report;
 };

@@ -6,9 +6,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 namespace bitsearch {
+
+StopAfterCpu::StopAfterCpu(double seconds, StopToken stop)
+    : watcher_([this, seconds, stop] {
+        const CpuClock clock;
+        while (!done_ && clock.Seconds() < seconds) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        stop.RequestStop();
+      }) {}
+
+StopAfterCpu::~StopAfterCpu() {
+  done_ = true;
+  watcher_.join();
+}
 
 double LeastSeconds(const std::function<void()>& work) {
   double least = std::numeric_limits<double>::infinity();

@@ -2,9 +2,13 @@
 // Time and memory of one computation. CPU seconds of the process: other load on the machine changes
 // them little, and everything here runs on one thread.
 
+#include <atomic>
 #include <ctime>
 #include <functional>
+#include <thread>
 #include <vector>
+
+#include "space/support/run_context.h"
 
 namespace bitsearch {
 
@@ -21,6 +25,20 @@ class CpuClock {
 
  private:
   timespec start_{};
+};
+
+/// Requests a stop when the process has used so many CPU seconds more: a limit on time that other
+/// load on the machine does not change. Watches from a thread of its own until destroyed.
+class StopAfterCpu {
+ public:
+  StopAfterCpu(double seconds, StopToken stop);
+  ~StopAfterCpu();
+  StopAfterCpu(const StopAfterCpu&) = delete;
+  StopAfterCpu& operator=(const StopAfterCpu&) = delete;
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::thread watcher_;
 };
 
 /// Runs `work` until it has taken 50 ms in all, at least once; the least time of one run.

@@ -16,16 +16,17 @@ constexpr int kAnnealingSeeds = 8;
 
 void RunInstance(std::size_t layers, int choices, int seed, const BenchmarkOptions& options) {
   const AssignmentProblem problem = PairProblem(layers, choices, static_cast<std::uint64_t>(seed));
+  RunContext limited;
   const CpuClock clock;
-  const Solution solution =
-      MakeSolver("auto")->Solve(problem, {.time_limit_s = options.pair_seconds}, {});
+  const StopAfterCpu stop(options.pair_seconds, limited.stop);
+  const Solution solution = MakeSolver("auto")->Solve(problem, {}, limited);
   const double seconds = clock.Seconds();
   std::vector<double> annealed;
   for (int n = 0; n < kAnnealingSeeds; ++n) {
     RunContext context;
     context.root_seed = static_cast<std::uint64_t>(n);
-    const SolverOptions budget{.time_limit_s = options.pair_seconds, .evaluations = 5'000'000};
-    const Solution found = MakeSolver("annealing")->Solve(problem, budget, context);
+    const Solution found =
+        MakeSolver("annealing")->Solve(problem, {.evaluations = 5'000'000}, context);
     annealed.push_back(100.0 * (found.objective / solution.objective - 1.0));
   }
   PrintRow({fmt::format("{} × {}", layers, choices), std::to_string(seed),

@@ -2,16 +2,15 @@
 // HAQ's MobileNetV2 latencies. Skips where the shared data is absent.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "experiments/benchmarks/solver_benchmark/instances.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "search/solver.h"
 #include "space/support/files.h"
-#include "space/support/random.h"
 #include "tests/experiments/solve/solve_runner.h"
 
 namespace bitsearch {
@@ -77,34 +76,10 @@ TEST(HawqFrontiers, HaveThePublishedSizes) {
   }
 }
 
-/// HAQ's table with a made-up additive sensitivity, and its limit: 0.6 × all 8 bits.
-AssignmentProblem HaqProblem(std::uint64_t seed) {
-  const nlohmann::json table = ReadJson(kHaq);
-  RandomStream random(seed, "haq");
-  AssignmentProblem problem;
-  Resource latency{.name = "cycles"};
-  for (const nlohmann::json& layer : table["table"]) {
-    const double weight_loss = std::exp(1.5 * random.Normal());
-    const double activation_loss = std::exp(1.5 * random.Normal());
-    problem.loss.emplace_back();
-    latency.cost.emplace_back();
-    for (std::size_t w = 0; w < layer.size(); ++w) {
-      for (std::size_t a = 0; a < layer[w].size(); ++a) {
-        problem.loss.back().push_back(weight_loss * std::pow(4.0, -double(w + 1)) +
-                                      activation_loss * std::pow(4.0, -double(a + 1)));
-        latency.cost.back().push_back(layer[w][a]);
-      }
-    }
-  }
-  latency.limit = std::int64_t(table["all_8bit_sum"]) * 6 / 10;
-  problem.resources.push_back(std::move(latency));
-  return problem;
-}
-
 TEST(Haq, OptimumUnderSixTenthsIsProvedAndHeuristicsAreNotBetter) {
   if (!fs::exists(kHaq)) GTEST_SKIP() << kHaq << " is absent";
   for (std::uint64_t seed : {1, 2, 3}) {
-    const AssignmentProblem problem = HaqProblem(seed);
+    const AssignmentProblem problem = HaqProblem(kHaq.string(), seed);
     ASSERT_EQ(problem.layer_count(), 53u);
     const Solution best = MakeSolver("auto")->Solve(problem, {}, {});
     ASSERT_EQ(best.status, SolveStatus::kOptimal);
