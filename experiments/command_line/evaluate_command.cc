@@ -14,6 +14,7 @@
 #include "experiments/command_line/data_options.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/config_file.h"
+#include "experiments/deployment/calibrated_document.h"
 #include "experiments/deployment/formats/config_format.h"
 #include "experiments/tensor_files.h"
 #include "experiments/torch_backend.h"
@@ -116,20 +117,10 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
       .Hint("is it the output of this network for this input? --tolerance sets what is allowed");
 }
 
-/// True if `config` quantizes an input whose grid is not stored.
-bool LacksRanges(const CalibrationRequest& request, const BitConfig& config) {
-  if (request.spec.placement == Placement::kWeightsOnly) return false;
-  for (std::size_t l = 0; l < config.choices.size(); ++l) {
-    if (config.choices[l].activation.is_integer() && !request.stored.grids[l]) return true;
-  }
-  return false;
-}
-
 ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   const LayerGraph graph = FoldBatchNorm(ReadOnnx(options.model));
   CalibrationRequest request;
   request.graph = graph;
-  request.device = options.device;
   BitConfig config = BitConfig::Uniform(graph.layers().size(), {});
   request.spec.placement = Placement::kWeightsOnly;
   request.spec.bias_correction = false;
@@ -138,18 +129,8 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
     for (const std::string& note : imported.notes) context.run.progress->Warning(note);
     const ConfigDocument& document = imported.document;
     config = ConfigForGraph(document, graph, options.config);
-    request.spec.placement = document.placement;
-    if (document.weights) request.spec.weight = *document.weights;
-    request.stored = StoredCalibrationOf(document, graph, options.config);
-    if (!options.placement.empty()) {
-      const auto placement = ParsePlacement(options.placement);
-      if (!placement) {
-        throw Error(ErrorId::kUsage, "'" + options.placement + "' is no placement")
-            .Key("--placement")
-            .Hint("weights_only, layer_inputs, runtime or integer");
-      }
-      request.spec.placement = *placement;
-    }
+    request = CalibrationFor(document, graph, options.config);
+    if (!options.placement.empty()) request.spec.placement = PlacementNamed(options.placement);
     // Elsewhere quantized, a layer's correction is another one. Integer arithmetic has that of its
     // simulation.
     const bool elsewhere =
@@ -158,11 +139,8 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
     if (options.no_bias_correction || elsewhere) {
       request.stored.corrections.clear();
     }
-    const bool wants_correction =
-        std::find(document.calibration.begin(), document.calibration.end(), "bias_correction") !=
-        document.calibration.end();
-    request.spec.bias_correction =
-        !options.no_bias_correction && (wants_correction || !options.calibration.empty());
+    request.spec.bias_correction = !options.no_bias_correction &&
+                                   (request.spec.bias_correction || !options.calibration.empty());
     if (request.spec.bias_correction && options.calibration.empty() &&
         request.stored.corrections.empty()) {
       throw Error(ErrorId::kUsage,
@@ -174,7 +152,7 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
               "add --calibration SPEC and --calibration-samples N as the run had them, or "
               "--no-bias-correction");
     }
-    if (options.calibration.empty() && LacksRanges(request, config)) {
+    if (options.calibration.empty() && LacksRanges(document, request.spec.placement)) {
       throw Error(ErrorId::kUsage,
                   "the configuration quantizes activations whose ranges it does not store, and no "
                   "calibration data are given")
@@ -190,6 +168,7 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
     request.calibration = &*calibration;
     request.stored = {};
   }
+  request.device = options.device;
   const auto backend = LoadTorchBackend(context.executable_folder);
   const auto session = backend->Calibrate(request, context.run);
   const Evaluation result =

@@ -19,6 +19,7 @@
 #include "experiments/deployment/formats/config_format.h"
 #include "experiments/deployment/verify.h"
 #include "space/graph/onnx_writer.h"
+#include "space/quantizer/tensor_plan.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -34,6 +35,7 @@ struct ExportOptions {
   std::vector<std::string> module_classes;
   std::string container = "compute";
   bool two_bit_types = false;
+  std::string placement;
   std::string calibration;
   std::int64_t calibration_samples = 512;
   bool no_bias_correction = false;
@@ -72,8 +74,16 @@ OnnxExportOptions OnnxOptions(const ExportOptions& options) {
 /// Measures ranges and corrects biases where the user gives calibration data.
 void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& source,
                CommandContext& context) {
+  if (!options.placement.empty()) {
+    if (options.calibration.empty()) {
+      throw Error(ErrorId::kUsage, "another placement needs other ranges")
+          .Key("--placement")
+          .Hint("add --calibration SPEC");
+    }
+    source.document.placement = PlacementNamed(options.placement);
+  }
   if (options.calibration.empty()) {
-    if (needs_ranges && LacksRanges(source.document)) {
+    if (needs_ranges && LacksRanges(source.document, source.document.placement)) {
       throw Error(ErrorId::kUsage,
                   "the configuration quantizes activations and stores no ranges for them")
           .At({source.place})
@@ -113,6 +123,7 @@ ExitCode Verify(const ExportOptions& options, const ExportSource& source,
       backend->Calibrate(CalibrationFor(source.document, *source.graph, source.place), context.run);
   const BitConfig config = ConfigForGraph(source.document, *source.graph, source.place);
   VerifyRequest request{*source.graph, exported, options.out, config, *data};
+  request.tensors_quantized = QuantizesTensors(source.document.placement);
   request.runtime = FindRuntime(options.runtime, context.executable_folder);
   const VerifyReport report = VerifyExport(request, *session, context.run);
   context.out << (options.json ? VerifyJson(report) : VerifyText(report));
@@ -199,6 +210,8 @@ void AddExportCommand(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_flag("--int2", options->two_bit_types,
                     "onnx, storage: 2-bit codes in INT2 (opset 25) instead of INT4");
+  command->add_option("--placement", options->placement,
+                      "Where tensors are quantized, instead of what the configuration says");
   command->add_option("--calibration", options->calibration,
                       "Data for ranges and bias correction, instead of what the file stores");
   command->add_option("--calibration-samples", options->calibration_samples)

@@ -48,6 +48,14 @@ CLI::Validator NameText(std::vector<std::string> names) {
       "", "name");
 }
 
+Placement PlacementNamed(const std::string& text) {
+  const auto placement = ParsePlacement(text);
+  if (placement) return *placement;
+  throw Error(ErrorId::kUsage, "'" + text + "' is no placement")
+      .Key("--placement")
+      .Hint("weights_only, layer_inputs, runtime or integer");
+}
+
 void RequireWritable(const std::filesystem::path& path) {
   if (path.empty()) return;
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "space/choices/placement.h"
+
 namespace bitsearch {
 
 /// Decimal digits only, no leading zero, within [min, max].
@@ -18,6 +20,9 @@ CLI::Validator NameText(std::vector<std::string> names);
 /// A finite number within [min, max].
 CLI::Validator NumberText(double min = std::numeric_limits<double>::lowest(),
                           double max = std::numeric_limits<double>::max());
+
+/// The placement of `--placement TEXT`. Throws Error(kUsage) naming those that exist.
+Placement PlacementNamed(const std::string& text);
 
 /// Throws Error(kFileWrite) if no file can be made at `path`: before hours of work, not after.
 /// An empty path asks for no file.

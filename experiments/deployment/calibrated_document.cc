@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "space/quantizer/tensor_plan.h"
+
 namespace bitsearch {
 
 CalibrationRequest CalibrationFor(const ConfigDocument& document, const LayerGraph& graph,
@@ -17,18 +19,21 @@ CalibrationRequest CalibrationFor(const ConfigDocument& document, const LayerGra
   return request;
 }
 
-bool LacksRanges(const ConfigDocument& document) {
-  return document.placement != Placement::kWeightsOnly &&
-         std::any_of(document.layers.begin(), document.layers.end(), [](const ConfigLayer& layer) {
-           return layer.choice.activation.is_integer() && !layer.quantizers.activation;
-         });
+bool LacksRanges(const ConfigDocument& document, Placement placement) {
+  if (placement == Placement::kWeightsOnly) return false;
+  const bool by_tensor = QuantizesTensors(placement);
+  return std::any_of(document.layers.begin(), document.layers.end(), [&](const ConfigLayer& layer) {
+    return layer.choice.activation.is_integer() &&
+           (by_tensor ? document.tensors.empty() : !layer.quantizers.activation);
+  });
 }
 
 void StoreQuantizers(QuantizationSession& session, const std::string& path,
                      ConfigDocument& document) {
   const LayerGraph& graph = session.graph();
-  std::vector<LayerQuantizers> quantizers =
-      session.Quantizers(ConfigForGraph(document, graph, path));
+  const BitConfig config = ConfigForGraph(document, graph, path);
+  std::vector<LayerQuantizers> quantizers = session.Quantizers(config);
+  document.tensors = session.TensorGrids(config);
   for (ConfigLayer& layer : document.layers) {
     layer.quantizers = std::move(quantizers[graph.FindLayer(layer.name)->value]);
   }

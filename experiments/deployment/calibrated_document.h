@@ -16,8 +16,9 @@ namespace bitsearch {
 CalibrationRequest CalibrationFor(const ConfigDocument& document, const LayerGraph& graph,
                                   const std::string& path);
 
-/// True if the document quantizes the input of a layer and stores no range for it.
-bool LacksRanges(const ConfigDocument& document);
+/// True if running the document under `placement` needs a range of an activation that it does not
+/// store.
+bool LacksRanges(const ConfigDocument& document, Placement placement);
 
 /// Writes the session's ranges, scales and corrected biases into the document.
 void StoreQuantizers(QuantizationSession& session, const std::string& path,

@@ -12,6 +12,7 @@
 
 #include "space/graph/opset_upgrade.h"
 #include "space/graph/qdq.h"
+#include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/error.h"
 
@@ -49,6 +50,7 @@ class Builder {
     stored_.grids.resize(float_graph_.layers().size());
     stored_.corrections.resize(float_graph_.layers().size());
     RequireOpset();
+    if (QuantizesTensors(config_.placement)) ExportTensors(bits);
     // Indices of tensors and nodes stay while nodes are only appended; layers() does not.
     for (const ConfigLayer& entry : config_.layers) {
       ExportLayer(*float_graph_.FindLayer(entry.name), entry);
@@ -98,12 +100,44 @@ class Builder {
                    "leave 0 out of the candidates");
     }
     std::optional<AffineGrid> input;
-    if (QuantizesActivation(entry)) input = ExportInput(layer, entry, stored_.grids[index.value]);
+    if (QuantizesTensors(config_.placement) && entry.choice.activation.is_integer()) {
+      input = tensor_grids_.at(layer.input);
+    } else if (QuantizesActivation(entry)) {
+      input = ExportInput(layer, entry, stored_.grids[index.value]);
+    }
     std::optional<Weight> weight;
     if (layer.weight && entry.choice.weight != NumberFormat::Float32()) {
       weight = ExportWeight(layer, entry, input.has_value());
     }
     ExportBias(layer, stored_.corrections[index.value], input, weight);
+  }
+
+  /// Placements runtime and integer: every reader of a planned tensor sees it quantized.
+  void ExportTensors(const BitConfig& bits) {
+    LayerGraph& graph = result_.graph;
+    std::map<std::string, const TensorGrid*> stored;
+    for (const TensorGrid& grid : config_.tensors) stored.emplace(grid.tensor, &grid);
+    for (const PlannedTensor& planned : PlanTensors(float_graph_, bits).tensors) {
+      const std::string& name = float_graph_.tensor(planned.tensor).name;
+      const auto found = stored.find(name);
+      if (found == stored.end()) {
+        throw Error(ErrorId::kExportRefused, "the configuration stores no range for this tensor")
+            .At({path_})
+            .Key(name)
+            .Hint("give --calibration SPEC, or export a run's configuration");
+      }
+      const std::vector<NodeIndex> readers = graph.Consumers(planned.tensor);
+      const TensorIndex quantized =
+          AddInput(planned.tensor, found->second->grid, found->second->format);
+      for (const NodeIndex reader : readers) {
+        for (std::size_t slot = 0; slot < graph.node(reader).inputs.size(); ++slot) {
+          if (graph.node(reader).inputs[slot] == planned.tensor) {
+            graph.SetNodeInput(reader, slot, quantized);
+          }
+        }
+      }
+      tensor_grids_.emplace(planned.tensor, found->second->grid);
+    }
   }
 
   std::optional<AffineGrid> ExportInput(const Layer& layer, const ConfigLayer& entry,
@@ -378,9 +412,9 @@ class Builder {
                        float_graph_.node(layer.node).attributes.Float("beta", 1.0F) == 1.0F &&
                        static_cast<int>(bias.size()) == layer.output_channels;
     LayerGraph& graph = result_.graph;
-    const bool integer_bias = config_.placement == Placement::kRuntime ||
-                              config_.placement == Placement::kInteger;
-    if (integer_bias && input && weight && weight->groups == 1 && plain && !options_.qonnx) {
+    // Under layer_inputs the simulation keeps biases float, so the file does.
+    if (QuantizesTensors(config_.placement) && input && weight && weight->groups == 1 && plain &&
+        !options_.qonnx) {
       if (const auto tensor = IntegerBias(layer, name, bias, *input, *weight)) {
         graph.SetNodeInput(layer.node, 2, *tensor);
         return;
@@ -457,6 +491,7 @@ class Builder {
   const std::string& path_;
   OnnxExport result_;
   StoredCalibration stored_;
+  std::map<TensorIndex, AffineGrid> tensor_grids_;
   std::map<std::pair<std::size_t, int>, Input> inputs_;
   std::map<std::pair<std::size_t, DataType>, TensorIndex> casts_;
   std::map<std::pair<std::size_t, std::string>, TensorIndex> weights_;

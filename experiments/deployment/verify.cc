@@ -114,6 +114,20 @@ double NextStep(const LayerGraph& exported, TensorIndex tensor) {
   return std::isfinite(step) ? step : 0.0;
 }
 
+/// The dequantized form of a tensor that only a quantizer reads; else the tensor itself.
+TensorIndex QuantizedForm(const LayerGraph& exported, TensorIndex tensor) {
+  TensorIndex current = tensor;
+  while (exported.Consumers(current).size() == 1) {
+    const Node& reader = exported.node(exported.Consumers(current).front());
+    const bool leads_on =
+        reader.op == "QuantizeLinear" || (reader.op == "Clip" && current == tensor);
+    if (reader.op == "DequantizeLinear") return reader.outputs.front();
+    if (!leads_on) return tensor;
+    current = reader.outputs.front();
+  }
+  return tensor;
+}
+
 std::vector<LayerCheck> CheckLayers(const VerifyRequest& request, QuantizationSession& session,
                                     const RunContext& context) {
   const Dataset data = request.data.Slice(0, std::min(request.layer_samples, request.data.size()));
@@ -139,7 +153,11 @@ std::vector<LayerCheck> CheckLayers(const VerifyRequest& request, QuantizationSe
     const Node& node = probe.node(*probe.FindNode(layer.id));
     outputs.push_back(node.outputs.front());
     std::string input = want(*node.inputs[layer.input_slot]);
-    names.emplace_back(std::move(input), want(node.outputs.front()));
+    // Where whole tensors are quantized, the simulation's outputs are quantized too.
+    const TensorIndex output = request.tensors_quantized
+                                   ? QuantizedForm(probe, node.outputs.front())
+                                   : node.outputs.front();
+    names.emplace_back(std::move(input), want(output));
   }
   const ScratchFolder scratch;
   run.model = scratch.path() / "layers.onnx";

@@ -55,6 +55,8 @@ struct VerifyRequest {
   std::filesystem::path file;
   const BitConfig& config;
   const Dataset& data;
+  /// Placements runtime and integer.
+  bool tensors_quantized = false;
   /// Records of the layer-by-layer check, and timed runs of one sample.
   std::int64_t layer_samples = 8;
   int repetitions = 30;
