@@ -172,9 +172,9 @@ std::string ModuleOf(const std::string& scope) {
 }
 
 JsonValue Quantization(const JsonValue& file) {
-  const JsonValue compression = file.At("compression");
+  JsonValue compression = file.At("compression");
   if (!compression.is_array()) return compression;
-  for (const JsonValue& algorithm : compression.Elements()) {
+  for (JsonValue& algorithm : compression.Elements()) {
     if (algorithm.At("algorithm").String() == "quantization") return algorithm;
   }
   throw compression.Fault("no algorithm of the list is 'quantization'");
