@@ -308,8 +308,8 @@ std::string VerifyText(const VerifyReport& report) {
       continue;
     }
     text += fmt::format(
-        "{:>10.2f} % {:>12} {:>14.2e} {:>9.2e} {:>12.3f}\n",
-        100.0 * static_cast<double>(run.same_argmax) / static_cast<double>(report.samples),
+        "{:>8} {:>10.2f} % {:>12} {:>14.2e} {:>9.2e} {:>12.3f}\n", run.samples,
+        100.0 * static_cast<double>(run.same_argmax) / static_cast<double>(run.samples),
         run.correct, run.median_difference, run.largest_difference, 1e3 * run.median_seconds);
   }
   const auto worst = std::max_element(
