@@ -18,6 +18,9 @@
 namespace bitsearch {
 namespace {
 
+/// Labels of the exact searches that say why nothing was found: no more work than the heuristic's.
+constexpr std::int64_t kAnalysisLabels = 2000;
+
 /// The best feasible configuration met so far.
 struct Best {
   bool found = false;
@@ -57,9 +60,10 @@ class HeuristicSolver : public Solver {
     const std::function<bool()> should_stop = [&] {
       return context.stop.StopRequested() || log.Seconds() > options.time_limit_s;
     };
+    const AnalysisLimits limits{should_stop, kAnalysisLabels};
     Solution solution;
     const ReducedProblem reduced = Presolve(problem, {});
-    if (reduced.infeasible) return InfeasibleSolution(problem, reduced.reason, should_stop);
+    if (reduced.infeasible) return InfeasibleSolution(problem, reduced.reason, limits);
     Best best;
     const ConfigurationState start(reduced);
     best.Offer(start);
@@ -82,9 +86,9 @@ class HeuristicSolver : public Solver {
       }
     } else {
       // What to say needs an exact search, though not of the least loss.
-      const std::optional<bool> feasible = IsFeasible(problem, should_stop);
+      const std::optional<bool> feasible = IsFeasible(problem, limits);
       if (feasible == std::optional<bool>(false)) {
-        return InfeasibleSolution(problem, "", should_stop);
+        return InfeasibleSolution(problem, "", limits);
       }
       solution.message = feasible ? "found no configuration within the limits, though there is one"
                                   : "found no configuration within the limits (there may be one)";

@@ -26,7 +26,7 @@ AssignmentProblem WithoutLosses(const AssignmentProblem& problem) {
 
 /// Least of an additive resource: its costs become the loss of the graph.
 LeastValue LeastSum(const AssignmentProblem& unlimited, ResourceIndex resource,
-                    const std::function<bool()>& should_stop) {
+                    const AnalysisLimits& limits) {
   LeastValue result;
   const ReducedProblem reduced =
       Presolve(WithoutLosses(unlimited), {.traded = {resource}, .allowed = {}});
@@ -41,7 +41,8 @@ LeastValue LeastSum(const AssignmentProblem& unlimited, ResourceIndex resource,
   std::vector<std::int64_t> capacity = CapacitiesOf(reduced);
   capacity.erase(capacity.begin() + static_cast<std::ptrdiff_t>(own));
   const LabelSearchResult found =
-      LabelSearch(WithCostAsLoss(graph, own), capacity, {.should_stop = should_stop});
+      LabelSearch(WithCostAsLoss(graph, own), capacity,
+                  {.should_stop = limits.should_stop, .max_labels = limits.max_labels});
   result.proved = found.proved;
   result.feasible = found.found;
   if (found.found) result.value = reduced.dimensions[own].offset + found.loss;
@@ -50,9 +51,9 @@ LeastValue LeastSum(const AssignmentProblem& unlimited, ResourceIndex resource,
 
 /// Least peak: bisection over the limit, each step a question of feasibility.
 LeastValue LeastPeak(const AssignmentProblem& unlimited, ResourceIndex resource,
-                     const std::function<bool()>& should_stop) {
+                     const AnalysisLimits& limits) {
   LeastValue result;
-  const std::optional<bool> any = IsFeasible(unlimited, should_stop);
+  const std::optional<bool> any = IsFeasible(unlimited, limits);
   result.proved = any.has_value();
   if (!any.value_or(false)) return result;
   result.feasible = true;
@@ -68,7 +69,7 @@ LeastValue LeastPeak(const AssignmentProblem& unlimited, ResourceIndex resource,
   while (result.value - low > 1) {
     const std::int64_t middle = low + (result.value - low) / 2;
     trial.resources[resource.value].limit = middle;
-    const std::optional<bool> feasible = IsFeasible(trial, should_stop);
+    const std::optional<bool> feasible = IsFeasible(trial, limits);
     result.proved = feasible.has_value();
     if (!feasible) return result;
     (*feasible ? result.value : low) = middle;
@@ -84,15 +85,15 @@ std::optional<std::int64_t> ValueOf(const LeastValue& least) {
 /// Lifts limits from a copy of the problem until nothing conflicts any more.
 class Analysis {
  public:
-  Analysis(const AssignmentProblem& problem, const std::function<bool()>& should_stop)
-      : problem_(problem), should_stop_(should_stop), rest_(problem), free_(problem) {
+  Analysis(const AssignmentProblem& problem, const AnalysisLimits& limits)
+      : problem_(problem), limits_(limits), rest_(problem), free_(problem) {
     for (Resource& resource : free_.resources) resource.limit.reset();
   }
 
   ConflictAnalysis Run() {
     AddThoseThatFailAlone();
     // The problem as a whole has no answer: as long as no set is known, one is left.
-    while (sets_ == 0 || IsFeasible(rest_, should_stop_) == std::optional<bool>(false)) {
+    while (sets_ == 0 || IsFeasible(rest_, limits_) == std::optional<bool>(false)) {
       if (!AddMinimalSet()) break;
     }
     for (LimitConflict& conflict : result_.conflicts) SetLeastFeasible(&conflict);
@@ -118,7 +119,7 @@ class Analysis {
   void AddThoseThatFailAlone() {
     for (std::size_t r = 0; r < problem_.resources.size(); ++r) {
       if (!problem_.resources[r].limit) continue;
-      const LeastValue alone = LeastFeasibleValue(free_, ResourceIndex(r), should_stop_);
+      const LeastValue alone = LeastFeasibleValue(free_, ResourceIndex(r), limits_);
       if (alone.proved && alone.feasible && alone.value > *problem_.resources[r].limit) {
         Add(r, ++sets_, alone, true);
       }
@@ -133,7 +134,7 @@ class Analysis {
     for (std::size_t r = 0; r < core.resources.size(); ++r) {
       if (!core.resources[r].limit) continue;
       const std::optional<std::int64_t> limit = std::exchange(core.resources[r].limit, {});
-      const std::optional<bool> feasible = IsFeasible(core, should_stop_);
+      const std::optional<bool> feasible = IsFeasible(core, limits_);
       if (feasible == std::optional<bool>(false)) continue;
       core.resources[r].limit = limit;
       members.push_back(r);
@@ -142,7 +143,7 @@ class Analysis {
     if (members.empty()) return false;
     ++sets_;
     for (std::size_t r : members) {
-      Add(r, sets_, LeastFeasibleValue(free_, ResourceIndex(r), should_stop_), proved);
+      Add(r, sets_, LeastFeasibleValue(free_, ResourceIndex(r), limits_), proved);
     }
     return true;
   }
@@ -150,7 +151,7 @@ class Analysis {
   void SetLeastFeasible(LimitConflict* conflict) {
     // Where there is another set, it stays in the way.
     if (sets_ > 1) return;
-    const LeastValue least = LeastFeasibleValue(problem_, conflict->resource, should_stop_);
+    const LeastValue least = LeastFeasibleValue(problem_, conflict->resource, limits_);
     conflict->least_feasible = ValueOf(least);
     conflict->proved = conflict->proved && least.proved;
   }
@@ -160,8 +161,8 @@ class Analysis {
     for (std::size_t r = 0; r < problem_.resources.size(); ++r) {
       if (!problem_.resources[r].limit) continue;
       kept.resources[r].limit = problem_.resources[r].limit;
-      if (IsFeasible(kept, should_stop_) != std::optional<bool>(true)) {
-        const LeastValue least = LeastFeasibleValue(kept, ResourceIndex(r), should_stop_);
+      if (IsFeasible(kept, limits_) != std::optional<bool>(true)) {
+        const LeastValue least = LeastFeasibleValue(kept, ResourceIndex(r), limits_);
         if (!least.feasible || !least.proved) {
           result_.feasible_limits.clear();
           return;
@@ -173,7 +174,7 @@ class Analysis {
   }
 
   const AssignmentProblem& problem_;
-  const std::function<bool()>& should_stop_;
+  const AnalysisLimits& limits_;
   AssignmentProblem rest_;  // without the limits of the sets found
   AssignmentProblem free_;  // without limits
   int sets_ = 0;
@@ -182,14 +183,14 @@ class Analysis {
 
 }  // namespace
 
-std::optional<bool> IsFeasible(const AssignmentProblem& problem,
-                               const std::function<bool()>& should_stop) {
+std::optional<bool> IsFeasible(const AssignmentProblem& problem, const AnalysisLimits& limits) {
   const ReducedProblem reduced = Presolve(WithoutLosses(problem), {});
   if (reduced.infeasible) return false;
   LayeredGraph graph;
   if (!BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph)) return std::nullopt;
   LabelSearchSettings settings;
-  settings.should_stop = should_stop;
+  settings.should_stop = limits.should_stop;
+  settings.max_labels = limits.max_labels;
   settings.first_feasible = true;
   const LabelSearchResult found = LabelSearch(graph, CapacitiesOf(reduced), settings);
   if (!found.found && !found.proved) return std::nullopt;
@@ -197,26 +198,25 @@ std::optional<bool> IsFeasible(const AssignmentProblem& problem,
 }
 
 LeastValue LeastFeasibleValue(const AssignmentProblem& problem, ResourceIndex resource,
-                              const std::function<bool()>& should_stop) {
+                              const AnalysisLimits& limits) {
   AssignmentProblem unlimited = problem;
   unlimited.resources[resource.value].limit.reset();
-  return unlimited.resources[resource.value].is_peak() ? LeastPeak(unlimited, resource, should_stop)
-                                                       : LeastSum(unlimited, resource, should_stop);
+  return unlimited.resources[resource.value].is_peak() ? LeastPeak(unlimited, resource, limits)
+                                                       : LeastSum(unlimited, resource, limits);
 }
 
-ConflictAnalysis FindConflicts(const AssignmentProblem& problem,
-                               const std::function<bool()>& should_stop) {
-  return Analysis(problem, should_stop).Run();
+ConflictAnalysis FindConflicts(const AssignmentProblem& problem, const AnalysisLimits& limits) {
+  return Analysis(problem, limits).Run();
 }
 
 Solution InfeasibleSolution(const AssignmentProblem& problem, const std::string& reason,
-                            const std::function<bool()>& should_stop) {
+                            const AnalysisLimits& limits) {
   Solution solution;
   solution.status = SolveStatus::kInfeasible;
   solution.lower_bound = std::numeric_limits<double>::infinity();
   solution.message = reason;
   if (!reason.empty()) return solution;
-  ConflictAnalysis analysis = FindConflicts(problem, should_stop);
+  ConflictAnalysis analysis = FindConflicts(problem, limits);
   solution.conflicts = std::move(analysis.conflicts);
   solution.feasible_limits = std::move(analysis.feasible_limits);
   solution.message = solution.conflicts.empty() ? "no configuration keeps the limits"

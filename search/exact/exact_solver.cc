@@ -35,7 +35,7 @@ struct Task {
 };
 
 Solution Infeasible(const Task& task, const std::string& reason) {
-  return InfeasibleSolution(task.problem, reason, task.should_stop);
+  return InfeasibleSolution(task.problem, reason, {.should_stop = task.should_stop});
 }
 
 /// Fills status, objective and bound from what a search on the reduced problem found.

@@ -82,7 +82,8 @@ class FrontierBuilder {
   }
 
   Frontier Infeasible(const std::string& reason) const {
-    Solution solution = InfeasibleSolution(problem_, reason, [this] { return OutOfTime(); });
+    Solution solution =
+        InfeasibleSolution(problem_, reason, {.should_stop = [this] { return OutOfTime(); }});
     Frontier frontier = Empty(SolveStatus::kInfeasible);
     frontier.message = std::move(solution.message);
     frontier.conflicts = std::move(solution.conflicts);

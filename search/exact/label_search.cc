@@ -31,9 +31,10 @@ class Search {
       : original_(graph), capacity_(capacity), settings_(settings) {
     state_.best_loss = settings.cutoff;
     state_.slack = [this](std::int64_t best) {
-      return state_.found
-                 ? settings_.gap * std::abs(static_cast<double>(best + settings_.loss_offset))
-                 : 1.0;
+      // A little less than allowed, so that rounding does not exceed it.
+      return state_.found ? settings_.gap * (1.0 - 1e-9) *
+                                std::abs(static_cast<double>(best + settings_.loss_offset))
+                          : 1.0;
     };
   }
 

@@ -223,7 +223,8 @@ class ShortestPathSolver : public Solver {
                             SolveLog* log) {
     Solution solution;
     const ReducedProblem reduced = Presolve(problem, presolve);
-    if (reduced.infeasible) return InfeasibleSolution(problem, reduced.reason, should_stop);
+    if (reduced.infeasible)
+      return InfeasibleSolution(problem, reduced.reason, {.should_stop = should_stop});
     LayeredGraph graph;
     if (reduced.dims() > kMostDims ||
         !BuildLayeredGraph(reduced, LevelOrder::kNatural, kMostArcs, &graph)) {
@@ -233,7 +234,8 @@ class ShortestPathSolver : public Solver {
     }
     if (graph.levels.empty()) return Adopt(problem, reduced.Expand({}));
     const Lagrangian relaxation(graph, CapacitiesOf(reduced));
-    if (!relaxation.has_path()) return InfeasibleSolution(problem, "", should_stop);
+    if (!relaxation.has_path())
+      return InfeasibleSolution(problem, "", {.should_stop = should_stop});
     const DualResult dual = MaximizeDual(relaxation, 200);
     Search search{graph, CapacitiesOf(reduced), {}, LeastCostToGo(graph), 0.0, kNoCutoff};
     search.completions.push_back(
@@ -259,7 +261,7 @@ class ShortestPathSolver : public Solver {
       solution.lower_bound = std::min(
           solution.objective, ObjectiveOf(reduced, answer.bound) - GridError(problem, reduced));
     } else {
-      return InfeasibleSolution(problem, "", should_stop);
+      return InfeasibleSolution(problem, "", {.should_stop = should_stop});
     }
     solution.counters.labels = answer.labels;
     solution.counters.dual_iterations = dual.iterations;

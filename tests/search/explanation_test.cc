@@ -142,7 +142,7 @@ TEST(Conflicts, AnAnalysisCutShortSaysSo) {
     }
     for (std::size_t r = 0; r < 3; ++r) problem.resources[r].limit = least[r] - 1;
     if (BruteForce(problem).feasible) continue;
-    const ConflictAnalysis analysis = FindConflicts(problem, [] { return true; });
+    const ConflictAnalysis analysis = FindConflicts(problem, {.should_stop = [] { return true; }});
     ASSERT_FALSE(analysis.conflicts.empty());
     std::vector<std::size_t> named;
     for (const LimitConflict& conflict : analysis.conflicts) {
