@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, testing and running need, from Debian 12. Does nothing where all is there.
-# Called by ./quickstart, and by ./check with --tests: what only tests use (a browser, curl, NumPy).
+# Called by ./quickstart, and by ./check with --tests: what only tests use (a browser, curl, NumPy,
+# Node.js).
 set -euo pipefail
 
 packages=(
@@ -14,7 +15,12 @@ packages=(
   dataset-fashion-mnist
 )
 
-[ "${1:-}" = --tests ] && packages+=(chromium curl python3 python3-numpy)
+if [ "${1:-}" = --tests ]; then
+  packages+=(chromium curl python3 python3-numpy)
+  # A Node.js from elsewhere serves as well, and Debian's would be in conflict with it.
+  command -v node > /dev/null || packages+=(nodejs)
+  command -v npm > /dev/null || packages+=(npm)
+fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -245,8 +245,9 @@ bool VerifyReport::agrees() const {
         (run.samples < kRecordsOfAThousandth && run.same_argmax + kTiesOfFewRecords >= run.samples);
     if (!enough) return false;
   }
-  return any && std::all_of(layers.begin(), layers.end(),
-                            [](const LayerCheck& layer) { return layer.steps() <= kMostSteps; });
+  return any && !layers.empty() &&
+         std::all_of(layers.begin(), layers.end(),
+                     [](const LayerCheck& layer) { return layer.steps() <= kMostSteps; });
 }
 
 VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& session,
@@ -290,7 +291,14 @@ VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& ses
       report.runs.push_back(std::move(check));
     }
   }
-  report.layers = CheckLayers(request, session, context);
+  try {
+    report.layers = CheckLayers(request, session, context);
+  } catch (const Error& error) {
+    const bool runs = std::any_of(report.runs.begin(), report.runs.end(),
+                                  [](const RuntimeCheck& run) { return run.failure.empty(); });
+    if (error.id() != ErrorId::kRuntimeFailed || !runs) throw;
+    report.reasons.push_back("the layers could not be compared: " + error.message());
+  }
   Explain(report);
   return report;
 }
