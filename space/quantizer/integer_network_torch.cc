@@ -321,4 +321,25 @@ at::Tensor IntegerHooks::LayerOutput(const IntegerNode& node, at::Tensor sums,
   return out.to(device);
 }
 
+std::string IntegerHooks::Describe() const {
+  std::string line = "integer evaluation: " + std::to_string(float_operators_.size()) + " of " +
+                     std::to_string(operator_count_) + " operators run in floating point";
+  const char* separator = ": ";
+  for (const std::string& name : float_operators_) {
+    line += separator + name;
+    separator = ", ";
+  }
+  return line;
+}
+
+PlacedHooks HooksOf(const CalibratedNetwork& network, const BitConfig& config) {
+  QuantizationHooks simulated = PrepareQuantization(network, config);
+  if (network.spec().placement != Placement::kInteger) {
+    return {std::make_unique<QuantizationHooks>(std::move(simulated)), ""};
+  }
+  auto integers = std::make_unique<IntegerHooks>(network, config, std::move(simulated));
+  std::string note = integers->Describe();
+  return {std::move(integers), std::move(note)};
+}
+
 }  // namespace bitsearch

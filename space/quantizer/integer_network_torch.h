@@ -32,6 +32,8 @@ class IntegerHooks : public ExecutionHooks {
   /// group, a Gemm with alpha or beta, accumulators of more than 32 bits).
   const std::vector<std::string>& float_operators() const { return float_operators_; }
   std::size_t operator_count() const { return operator_count_; }
+  /// Both as a line for the log.
+  std::string Describe() const;
 
  private:
   struct IntegerNode {
@@ -64,5 +66,13 @@ class IntegerHooks : public ExecutionHooks {
   std::vector<std::string> float_operators_;
   std::size_t operator_count_ = 0;
 };
+
+/// What runs a configuration as the network's placement says, and a line for the log (may be
+/// empty).
+struct PlacedHooks {
+  std::unique_ptr<ExecutionHooks> hooks;
+  std::string note;
+};
+PlacedHooks HooksOf(const CalibratedNetwork& network, const BitConfig& config);
 
 }  // namespace bitsearch

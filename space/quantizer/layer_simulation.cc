@@ -4,6 +4,7 @@
 
 #include "space/network/batches_torch.h"
 #include "space/network/thread_budget_torch.h"
+#include "space/quantizer/integer_network_torch.h"
 #include "space/quantizer/quantized_network_torch.h"
 
 namespace bitsearch {
@@ -63,14 +64,14 @@ class ForcedInputs : public ExecutionHooks {
 
 PlainTensor SimulatedOutputs(const CalibratedNetwork& network, const BitConfig& config,
                              const Dataset& data, const RunContext& context) {
-  QuantizationHooks hooks = PrepareQuantization(network, config);
+  const PlacedHooks placed = HooksOf(network, config);
   const std::int64_t batches = (data.size() + kBatch - 1) / kBatch;
   std::vector<at::Tensor> outputs(static_cast<std::size_t>(batches));
   ForEachOnOneThread(context, batches, [&](std::int64_t b) {
     const std::int64_t first = b * kBatch;
     const std::int64_t count = std::min(kBatch, data.size() - first);
     outputs[static_cast<std::size_t>(b)] = network.network().Forward(
-        ImageBatch(data, first, count).to(network.network().device()), &hooks);
+        ImageBatch(data, first, count).to(network.network().device()), placed.hooks.get());
   });
   return ToPlain(at::cat(outputs));
 }

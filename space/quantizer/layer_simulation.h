@@ -12,7 +12,8 @@ namespace bitsearch {
 /// Shape and row-major values of a tensor.
 using PlainTensor = std::pair<Shape, std::vector<float>>;
 
-/// The first output of `config` for every record of `data`: shape N × ….
+/// The first output of `config` for every record of `data`: shape N × …. In integer arithmetic for
+/// Placement::kInteger.
 PlainTensor SimulatedOutputs(const CalibratedNetwork& network, const BitConfig& config,
                              const Dataset& data, const RunContext& context);
 

@@ -15,18 +15,6 @@ namespace {
 
 constexpr std::int64_t kBatch = 25;
 
-std::string FloatOperatorsLine(const IntegerHooks& hooks) {
-  std::string line = "integer evaluation: " + std::to_string(hooks.float_operators().size()) +
-                     " of " + std::to_string(hooks.operator_count()) +
-                     " operators run in floating point";
-  const char* separator = ": ";
-  for (const std::string& name : hooks.float_operators()) {
-    line += separator + name;
-    separator = ", ";
-  }
-  return line;
-}
-
 }  // namespace
 
 struct PtqEvaluator::State {
@@ -77,14 +65,6 @@ struct PtqEvaluator::State {
     result.correct = std::count(correct.begin(), correct.end(), 1);
     return result;
   }
-
-  Evaluation RunInIntegers(const BitConfig& config, QuantizationHooks simulated) {
-    IntegerHooks hooks(*network, config, std::move(simulated));
-    std::string line = FloatOperatorsLine(hooks);
-    if (line != logged) context.progress->Log(line);
-    logged = std::move(line);
-    return Run(&hooks);
-  }
 };
 
 PtqEvaluator::PtqEvaluator(const CalibratedNetwork& network, const Dataset& data,
@@ -101,10 +81,10 @@ std::vector<Evaluation> PtqEvaluator::Evaluate(std::span<const BitConfig> config
   std::vector<Evaluation> results;
   for (const BitConfig& config : configs) {
     state_->context.ThrowIfStopped();
-    QuantizationHooks hooks = PrepareQuantization(*state_->network, config);
-    results.push_back(state_->network->spec().placement == Placement::kInteger
-                          ? state_->RunInIntegers(config, std::move(hooks))
-                          : state_->Run(&hooks));
+    const PlacedHooks placed = HooksOf(*state_->network, config);
+    if (placed.note != state_->logged) state_->context.progress->Log(placed.note);
+    state_->logged = placed.note;
+    results.push_back(state_->Run(placed.hooks.get()));
   }
   return results;
 }
