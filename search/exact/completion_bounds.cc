@@ -14,6 +14,32 @@ double LargestMargin(const std::vector<Completions>& completions, double loss_va
   return largest;
 }
 
+std::vector<std::vector<double>> MultipliersAround(const std::vector<double>& best, bool separable,
+                                                   std::size_t* followed) {
+  std::vector<std::vector<double>> result = {best};
+  *followed = 1;
+  const auto active =
+      std::count_if(best.begin(), best.end(), [](double value) { return value > 0.0; });
+  if (active == 0) return result;
+  if (active > 1) {
+    for (double tilt : {1.3, 2.5}) {
+      for (std::size_t d = 0; d < best.size(); ++d) {
+        if (best[d] <= 0.0) continue;
+        result.push_back(best);
+        result.back()[d] *= tilt;
+      }
+    }
+  }
+  // Where levels are independent, a pass follows each of these along its ray by itself.
+  *followed = result.size();
+  for (double factor : {0.85, 1.18}) {
+    result.push_back(best);
+    for (double& value : result.back()) value *= factor;
+  }
+  if (!separable) *followed = result.size();
+  return result;
+}
+
 Completions CompletionsUnder(const Lagrangian& lagrangian,
                              const std::vector<double>& scaled_multipliers) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -131,6 +131,31 @@ class CoreSearch {
 
 }  // namespace
 
+CorePath CheapestPath(const LayeredGraph& graph,
+                      const std::vector<std::vector<std::int64_t>>& least_to_go, std::size_t d) {
+  const std::size_t dims = graph.dims;
+  CorePath path;
+  path.cost.assign(dims, 0);
+  std::size_t state = 0;
+  for (std::size_t k = 0; k < graph.levels.size(); ++k) {
+    const LayeredLevel& level = graph.levels[k];
+    for (std::size_t a = 0; a < level.arcs.size(); ++a) {
+      const LayeredArc& arc = level.arcs[a];
+      const std::int64_t onward = least_to_go[k + 1][arc.to * dims + d];
+      if (arc.from != state || onward == ReducedProblem::kUnlimited ||
+          level.cost[a * dims + d] + onward != least_to_go[k][state * dims + d]) {
+        continue;
+      }
+      path.by_level.push_back(arc.choice);
+      path.loss += arc.loss;
+      for (std::size_t e = 0; e < dims; ++e) path.cost[e] += level.cost[a * dims + e];
+      state = arc.to;
+      break;
+    }
+  }
+  return path;
+}
+
 CorePath BestNearRelaxation(const Lagrangian& relaxation,
                             const std::vector<double>& scaled_multipliers, std::int64_t best_loss,
                             double slack) {

@@ -10,12 +10,17 @@
 
 namespace bitsearch {
 
-/// A configuration of a separable graph by its arcs.
+/// A configuration of a graph.
 struct CorePath {
   std::vector<std::uint32_t> by_level;  ///< Choices.
   std::int64_t loss = 0;
   std::vector<std::int64_t> cost;
 };
+
+/// The path of least cost in dimension `d` (least loss among equals is not sought); without levels
+/// if there is none. `least_to_go` is LeastCostToGo of the graph.
+CorePath CheapestPath(const LayeredGraph& graph,
+                      const std::vector<std::vector<std::int64_t>>& least_to_go, std::size_t d);
 
 /// The best configuration within the capacities among those tried, if its loss is below
 /// `best_loss`; else one without levels. Work is bounded (the core of a knapsack: few levels are in

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "search/exact/arc_filter.h"
 #include "search/exact/budget_branching.h"
 #include "search/exact/core_moves.h"
 #include "search/exact/graph_projection.h"
@@ -44,7 +45,10 @@ class Search {
     std::iota(level_of_.begin(), level_of_.end(), std::size_t{0});
     if (!PathsExist()) return Nothing();
     const Lagrangian relaxation(graph_, capacity_);
-    TryCheapestPaths();
+    for (std::size_t d = 0; d < graph_.dims; ++d) {
+      const CorePath path = CheapestPath(graph_, least_, d);
+      TryPath(path.by_level, path.loss, path.cost);
+    }
     DualResult dual = MaximizeDual(relaxation, kDualIterations);
     result_.counters.dual_iterations = dual.iterations;
     for (const LagrangianPath& path : dual.paths) TryPath(path.by_level, path.loss, path.cost);
@@ -55,12 +59,12 @@ class Search {
       result_.multipliers.push_back(dual.multipliers[d] * relaxation.LossScale() /
                                     relaxation.CostScale(d));
     }
-    ChooseMultipliers(dual.multipliers);
+    multipliers_ = MultipliersAround(dual.multipliers, graph_.separable(), &followed_);
     if (graph_.separable()) {
       const CorePath path = BestNearRelaxation(relaxation, dual.multipliers, state_.best_loss,
                                                std::max(1.0, state_.slack(state_.best_loss)));
       TryPath(path.by_level, path.loss, path.cost);
-      OrderByDoubt(relaxation, dual.multipliers);
+      Reorder(relaxation, dual.multipliers);
     }
     SolveWithTheBindingLimitAlone(dual.multipliers);
     Passes();
@@ -99,59 +103,6 @@ class Search {
     state_.by_level = by_level;
   }
 
-  /// The path of least cost in each dimension (least loss among equals is not sought).
-  void TryCheapestPaths() {
-    for (std::size_t d = 0; d < graph_.dims; ++d) {
-      std::vector<std::uint32_t> by_level;
-      std::int64_t loss = 0;
-      std::vector<std::int64_t> cost(graph_.dims, 0);
-      std::size_t state = 0;
-      for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
-        const LayeredLevel& level = graph_.levels[k];
-        for (std::size_t a = 0; a < level.arcs.size(); ++a) {
-          const LayeredArc& arc = level.arcs[a];
-          const std::int64_t onward = least_[k + 1][arc.to * graph_.dims + d];
-          if (arc.from != state || onward == ReducedProblem::kUnlimited ||
-              level.cost[a * graph_.dims + d] + onward != least_[k][state * graph_.dims + d]) {
-            continue;
-          }
-          by_level.push_back(arc.choice);
-          loss += arc.loss;
-          for (std::size_t e = 0; e < graph_.dims; ++e) cost[e] += level.cost[a * graph_.dims + e];
-          state = arc.to;
-          break;
-        }
-      }
-      TryPath(by_level, loss, cost);
-    }
-  }
-
-  /// The optimal multipliers and some around them: a partial configuration that has drifted off the
-  /// budget is bounded better by those of the budget it has left.
-  void ChooseMultipliers(const std::vector<double>& best) {
-    multipliers_.push_back(best);
-    followed_ = 1;
-    std::vector<std::size_t> active;
-    for (std::size_t d = 0; d < best.size(); ++d) {
-      if (best[d] > 0.0) active.push_back(d);
-    }
-    if (active.empty()) return;
-    const auto add = [&](const std::function<double(std::size_t)>& factor) {
-      std::vector<double> scaled = best;
-      for (std::size_t d : active) scaled[d] *= factor(d);
-      multipliers_.push_back(std::move(scaled));
-    };
-    if (active.size() > 1) {
-      for (double tilt : {1.3, 2.5}) {
-        for (std::size_t d : active) add([&](std::size_t e) { return e == d ? tilt : 1.0; });
-      }
-    }
-    // Where levels are independent, a pass follows each of these along its ray by itself.
-    followed_ = multipliers_.size();
-    for (double factor : {0.85, 1.18}) add([&](std::size_t) { return factor; });
-    if (!graph_.separable()) followed_ = multipliers_.size();
-  }
-
   /// Where only one limit has a price, the problem with that limit alone is often the whole
   /// problem, and much smaller: labels are dominated sooner. Its optimum is a bound, and a
   /// candidate.
@@ -179,31 +130,9 @@ class Search {
     result_.lower_bound = std::max(result_.lower_bound, bound);
   }
 
-  /// Separable problems: the level whose second choice costs least comes first, so that after a few
-  /// levels no other choice than the cheapest can pay (the core of a knapsack: Pisinger 1995).
-  void OrderByDoubt(const Lagrangian& relaxation, const std::vector<double>& multipliers) {
-    std::vector<double> doubt;
-    for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
-      double least = kInfinity;
-      double second = kInfinity;
-      for (std::size_t a = 0; a < graph_.levels[k].arcs.size(); ++a) {
-        double value = relaxation.arc_loss(k, a);
-        for (std::size_t d = 0; d < graph_.dims; ++d) {
-          value += multipliers[d] * relaxation.arc_cost(k, a, d);
-        }
-        if (value < least) {
-          second = least;
-          least = value;
-        } else {
-          second = std::min(second, value);
-        }
-      }
-      doubt.push_back(second - least);
-    }
-    std::vector<std::size_t> order(doubt.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&doubt](std::size_t a, std::size_t b) { return doubt[a] < doubt[b]; });
+  /// Separable problems: levels in doubt first.
+  void Reorder(const Lagrangian& relaxation, const std::vector<double>& multipliers) {
+    std::vector<std::size_t> order = OrderByDoubt(relaxation, multipliers);
     LayeredGraph ordered;
     ordered.dims = graph_.dims;
     ordered.peaks = graph_.peaks;
@@ -237,48 +166,9 @@ class Search {
     const double best = static_cast<double>(state_.best_loss);
     const double slack = std::max(1.0, state_.slack(state_.best_loss));
     const double threshold = best - slack + LargestMargin(completions_, best);
-    bool removed = false;
-    for (const Completions& completion : completions_) {
-      std::vector<double> from_start(1, 0.0);
-      for (std::size_t k = 0; k < graph_.levels.size(); ++k) {
-        LayeredLevel& level = graph_.levels[k];
-        std::vector<double> next(level.state_count, kInfinity);
-        for (std::size_t a = 0; a < level.arcs.size(); ++a) {
-          LayeredArc& arc = level.arcs[a];
-          double value = from_start[arc.from] + static_cast<double>(arc.loss);
-          for (std::size_t d = 0; d < graph_.dims; ++d) {
-            value +=
-                completion.multiplier[d] * static_cast<double>(level.cost[a * graph_.dims + d]);
-          }
-          next[arc.to] = std::min(next[arc.to], value);
-          const double bound = value + completion.to_go[k + 1][arc.to];
-          if (bound > threshold && arc.choice != kRemoved) {
-            state_.pruned_bound = std::min(state_.pruned_bound, bound);
-            arc.choice = kRemoved;
-            removed = true;
-          }
-        }
-        from_start = std::move(next);
-      }
-    }
-    if (!removed) return;
-    for (LayeredLevel& level : graph_.levels) Compact(&level);
-    ComputeBounds();
-  }
-
-  void Compact(LayeredLevel* level) const {
-    std::size_t to = 0;
-    for (std::size_t a = 0; a < level->arcs.size(); ++a) {
-      if (level->arcs[a].choice == kRemoved) continue;
-      level->arcs[to] = level->arcs[a];
-      for (std::size_t d = 0; d < graph_.dims; ++d) {
-        level->cost[to * graph_.dims + d] = level->cost[a * graph_.dims + d];
-      }
-      ++to;
-    }
-    level->arcs.resize(to);
-    level->cost.resize(to * graph_.dims);
-    level->peak.clear();
+    const double removed = RemoveArcsAbove(threshold, completions_, &graph_);
+    state_.pruned_bound = std::min(state_.pruned_bound, removed);
+    if (removed < kInfinity) ComputeBounds();
   }
 
   void Passes() {
@@ -470,8 +360,6 @@ class Search {
     result_.proved = result_.proved && !within_gap;
     return result_;
   }
-
-  static constexpr std::uint32_t kRemoved = 0xffffffffu;
 
   const LayeredGraph& original_;
   const std::vector<std::int64_t>& capacity_;

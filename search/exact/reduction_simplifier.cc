@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "search/exact/choice_removal.h"
+
 namespace bitsearch {
 namespace {
 
@@ -28,7 +30,7 @@ class Simplifier {
       IndexPairs();
       changed = DropUnaffordable();
       if (!options_.keep_dominated) changed |= DropDominated();
-      if (changed) Compact();
+      if (changed) RemoveChoices(keep_, &p_);
       if (p_.infeasible) return;
       changed |= FoldSingles();
     }
@@ -237,69 +239,6 @@ class Simplifier {
       if (cost[better] > cost[c]) return false;
     }
     return true;
-  }
-
-  /// Removes the choices that keep_ marks 0 from every table.
-  void Compact() {
-    for (std::size_t d = 0; d < keep_.size(); ++d) {
-      if (std::count(keep_[d].begin(), keep_[d].end(), 1) == 0) p_.infeasible = true;
-    }
-    if (p_.infeasible) return;
-    for (ReducedPair& pair : p_.pairs) {
-      const std::vector<std::uint8_t>& rows = keep_[pair.first];
-      const std::vector<std::uint8_t>& columns = keep_[pair.second];
-      std::size_t to = 0;
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        for (std::size_t j = 0; j < columns.size(); ++j) {
-          if (!rows[i] || !columns[j]) continue;
-          MoveEntry(pair, i * columns.size() + j, to++);
-        }
-      }
-      pair.loss.resize(to);
-      if (!pair.cost.empty()) pair.cost.resize(to * dims_);
-      if (!pair.forbidden.empty()) pair.forbidden.resize(to);
-    }
-    for (ReducedCut& cut : p_.cuts) {
-      for (ReducedCutMember& member : cut.members) {
-        std::size_t to = 0;
-        for (std::size_t c = 0; c < member.cost.size(); ++c) {
-          if (keep_[member.decision][c]) member.cost[to++] = member.cost[c];
-        }
-        member.cost.resize(to);
-      }
-    }
-    for (std::size_t d = 0; d < p_.decisions.size(); ++d)
-      CompactDecision(p_.decisions[d], keep_[d]);
-  }
-
-  void MoveEntry(ReducedPair& pair, std::size_t from, std::size_t to) const {
-    pair.loss[to] = pair.loss[from];
-    if (!pair.cost.empty()) {
-      for (std::size_t d = 0; d < dims_; ++d) {
-        pair.cost[to * dims_ + d] = pair.cost[from * dims_ + d];
-      }
-    }
-    if (!pair.forbidden.empty()) pair.forbidden[to] = pair.forbidden[from];
-  }
-
-  void CompactDecision(ReducedDecision& decision, const std::vector<std::uint8_t>& keep) const {
-    const std::size_t width = decision.layers.size();
-    std::size_t to = 0;
-    for (std::size_t c = 0; c < decision.count; ++c) {
-      if (!keep[c]) continue;
-      decision.loss[to] = decision.loss[c];
-      for (std::size_t d = 0; d < dims_; ++d) {
-        decision.cost[to * dims_ + d] = decision.cost[c * dims_ + d];
-      }
-      for (std::size_t i = 0; i < width; ++i) {
-        decision.original[to * width + i] = decision.original[c * width + i];
-      }
-      ++to;
-    }
-    decision.count = to;
-    decision.loss.resize(to);
-    decision.cost.resize(to * dims_);
-    decision.original.resize(to * width);
   }
 
   /// Decisions with one choice left become constants; their pair terms move to the partner. True if
