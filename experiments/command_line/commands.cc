@@ -2,6 +2,7 @@
 #include "experiments/command_line/commands.h"
 
 #include "experiments/command_line/check_command.h"
+#include "experiments/command_line/deploy_command.h"
 #include "experiments/command_line/evaluate_command.h"
 #include "experiments/command_line/export_command.h"
 #include "experiments/command_line/latency_command.h"
@@ -26,6 +27,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddSolveCommand(app, context);
   AddPredictorCommand(app, context);
   AddExportCommand(app, context);
+  AddDeployCommand(app, context);
   AddReportCommand(app, context);
 }
 

@@ -14,14 +14,18 @@
 #include <vector>
 
 #include "experiments/command_line/option_checks.h"
+#include "experiments/deployment/fixed_ranges.h"
 #include "space/graph/onnx_reader.h"
+#include "space/graph/rewrites.h"
 #include "space/hardware/analytic.h"
+#include "space/hardware/command_measure.h"
 #include "space/hardware/importers.h"
 #include "space/hardware/latency_backend.h"
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/machine_info.h"
 #include "space/hardware/network_latency.h"
 #include "space/hardware/onednn_measure.h"
+#include "space/hardware/onnxruntime_measure.h"
 #include "space/hardware/table_warnings.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -99,11 +103,75 @@ struct MeasureCommandOptions {
   std::string model;
   std::string backend = "onednn";
   std::string device;
-  int repetitions = MeasureOptions{}.repetitions;
+  std::string runtime;
+  std::string command;
+  std::vector<std::string> choices;
+  std::string container{NameOf(Container::kCompute)};
+  int repetitions = 0;  ///< 0: the backend's default.
   std::string out;
 };
 
+constexpr int kCommandRounds = 5;  // A program is started for each.
+
+/// The choices of `--choices 8,8 4,fp32`, fp32 first; by default fp32 and 8,8.
+std::vector<BitChoice> MeasuredChoices(const MeasureCommandOptions& options) {
+  std::vector<BitChoice> choices = {{NumberFormat::Float32(), NumberFormat::Float32()}};
+  const auto add = [&](BitChoice choice) {
+    if (std::find(choices.begin(), choices.end(), choice) == choices.end()) {
+      choices.push_back(choice);
+    }
+  };
+  for (const std::string& text : options.choices) add(ParseBits(text, "--choices"));
+  if (options.choices.empty()) add({NumberFormat::Integer(8), NumberFormat::Integer(8)});
+  return choices;
+}
+
+/// An option that only one backend reads.
+void RequireBackend(const std::string& backend, const std::string& wanted, bool given,
+                    const std::string& option) {
+  if (!given || backend == wanted) return;
+  throw Error(ErrorId::kUsage, "the backend " + backend + " does not read it")
+      .Key(option)
+      .Hint("leave it out, or use --backend " + wanted);
+}
+
+/// Measures with the backend that was asked for.
+Measurement MeasureOn(const MeasureCommandOptions& options, const LayerGraph& graph,
+                      MeasureOptions measure, CommandContext& context) {
+  if (options.backend == "onednn") {
+    return OnednnBackend().Measure(graph, options.model, measure, context.run);
+  }
+  const Container container = *ParseContainer(options.container);
+  const std::vector<BitChoice> choices = MeasuredChoices(options);
+  for (const BitChoice choice : choices) {
+    measure.command +=
+        " --choices " + choice.weight.ToString() + "," + choice.activation.ToString();
+  }
+  measure.command += " --container " + options.container;
+  const LayerGraph folded = FoldBatchNorm(graph);
+  const ModelWriter writer = FixedRangeWriter(folded, container);
+  Measurement result;
+  if (options.backend == "onnxruntime") {
+    OnnxRuntimeBackend backend(FindRuntime(options.runtime, context.executable_folder), choices,
+                               writer);
+    result = backend.Measure(folded, options.model, measure, context.run);
+  } else {
+    measure.command += " --command '" + options.command + "'";
+    CommandBackend backend(options.command, choices, writer);
+    result = backend.Measure(folded, options.model, measure, context.run);
+  }
+  result.table.SetProvenance("container", options.container);
+  result.table.SetProvenance("quantized",
+                             "uniformly, placement runtime, with made-up ranges (times do not "
+                             "depend on them)");
+  return result;
+}
+
 ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) {
+  RequireBackend(options.backend, "analytic", !options.device.empty(), "--device");
+  RequireBackend(options.backend, "onnxruntime", !options.runtime.empty(), "--runtime");
+  RequireBackend(options.backend, "command", !options.command.empty(), "--command");
+  if (options.backend == "command") CommandFor(options.command, "");
   RequireWritable(options.out);
   const LayerGraph graph = ReadOnnx(options.model);
   if (options.backend == "analytic") {
@@ -125,18 +193,14 @@ ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) 
     context.run.progress->Log("written: " + options.out + " (a model, not a measurement)");
     return ExitCode::kDone;
   }
-  if (options.backend != "onednn") {
-    throw Error(ErrorId::kUsage,
-                "got the backend '" + options.backend + "' (allowed: onednn, analytic)")
-        .Key("--backend");
-  }
   MeasureOptions measure;
-  measure.repetitions = options.repetitions;
+  measure.repetitions = options.repetitions > 0        ? options.repetitions
+                        : options.backend == "command" ? kCommandRounds
+                                                       : MeasureOptions{}.repetitions;
   measure.command = fmt::format("bitsearch latency measure {} --backend {} --repetitions {}",
-                                options.model, options.backend, options.repetitions);
+                                options.model, options.backend, measure.repetitions);
   measure.date = UtcNow();
-  OnednnBackend backend;
-  const Measurement result = backend.Measure(graph, options.model, measure, context.run);
+  const Measurement result = MeasureOn(options, graph, measure, context);
   const std::string samples_path = SamplesPathFor(options.out);
   WriteLatencyCsv(result.table, options.out, TransitionsPathFor(options.out));
   WriteFileAtomically(samples_path, RawSamplesCsvText(result.raw));
@@ -247,10 +311,29 @@ void AddMeasure(CLI::App& latency, CommandContext& context) {
   const auto options = std::make_shared<MeasureCommandOptions>();
   CLI::App* command = latency.add_subcommand("measure", "Measure a model's layers on this machine");
   command->add_option("MODEL.onnx", options->model, "The float model")->required();
-  command->add_option("--backend", options->backend,
-                      "onednn: FP32 and INT8 kernels; analytic: a device described in YAML");
-  command->add_option("--device", options->device, "The analytic backend's device, a YAML file");
-  command->add_option("--repetitions", options->repetitions, "Timed runs of each kernel")
+  command
+      ->add_option("--backend", options->backend,
+                   "onednn: FP32 and INT8 kernels; onnxruntime: the network in ONNX Runtime; "
+                   "command: a program that prints seconds; analytic: a device described in YAML")
+      ->check(NameText({"onednn", "onnxruntime", "command", "analytic"}));
+  command->add_option("--device", options->device, "analytic: the device, a YAML file");
+  command->add_option("--runtime", options->runtime,
+                      "onnxruntime: command that runs a Node.js script (default: node)");
+  command->add_option("--command", options->command,
+                      "command: runs one model, {model}, and prints seconds, one number a line");
+  command
+      ->add_option("--choices", options->choices,
+                   "onnxruntime, command: W,A to measure beside fp32 (default: 8,8)")
+      ->take_all();
+  command
+      ->add_option("--container", options->container,
+                   "onnxruntime, command: storage (4 bits in INT4) or compute (INT8)")
+      ->check(NameText({"storage", "compute"}))
+      ->capture_default_str();
+  command
+      ->add_option("--repetitions", options->repetitions,
+                   "Timed runs of each kernel or network (default: 50; command: 5 of the "
+                   "program)")
       ->check(IntegerText(1, 1'000'000));
   command->add_option("--out", options->out, "The table to write, a CSV")->required();
   command->callback([options, &context] {

@@ -40,4 +40,21 @@ double Median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
 }
 
+MedianInterval MedianInterval95(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  // P(fewer than k of n values lie below the median) is a sum of binomial terms.
+  double term = std::pow(0.5, static_cast<double>(n));
+  double below = 0.0;
+  std::size_t rank = 0;
+  for (std::size_t k = 0; k < n / 2; ++k) {
+    below += term;
+    if (below > 0.025) break;
+    rank = k;
+    term *= static_cast<double>(n - k) / static_cast<double>(k + 1);
+  }
+  return {values[rank], values[n - 1 - rank]};
+}
+
 }  // namespace bitsearch

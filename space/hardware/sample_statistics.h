@@ -24,4 +24,15 @@ SampleSummary Summarize(std::span<const std::int64_t> samples_ns);
 /// Median of any numbers; 0 for none.
 double Median(std::vector<double> values);
 
+/// An interval that holds the median of what the values are drawn from.
+struct MedianInterval {
+  double low = 0.0;
+  double high = 0.0;
+};
+
+/// The narrowest pair of order statistics, as far from either end, that holds the median with a
+/// probability of at least 95 % (exact, for any distribution); the extremes for less than six
+/// values, which hold it less often; 0 for none.
+MedianInterval MedianInterval95(std::vector<double> values);
+
 }  // namespace bitsearch
