@@ -177,41 +177,47 @@ Measurement CommandBackend::Measure(const LayerGraph& graph, const std::string& 
   table.SetProvenance("started on", CpuDescription());
   table.SetProvenance("samples", fmt::format("{} a model, in {} interleaved rounds",
                                              steps.front().samples_ns.size(), options.repetitions));
-  table.SetProvenance("includes",
-                      fmt::format("the whole network: its time at {} is shared out by "
-                                  "multiply-accumulates, other choices by the difference that each "
-                                  "layer makes",
-                                  reference.ToString()));
+  table.SetProvenance(
+      "includes", fmt::format("the whole network: other choices differ from {} by what each layer "
+                              "saves or costs; the rest is shared out by multiply-accumulates",
+                              reference.ToString()));
   const SampleSummary whole = Summarize(steps.front().samples_ns);
-  std::vector<std::size_t> all(layer_count);
-  for (std::size_t l = 0; l < layer_count; ++l) all[l] = l;
-  const std::vector<std::int64_t> at_reference = SharedOut(graph, all, whole.median_ns);
-  const std::vector<std::int64_t> spreads = SharedOut(graph, all, whole.spread_ns);
-  for (std::size_t l = 0; l < layer_count; ++l) {
-    table.Add(graph.layers()[l].id, reference, {at_reference[l], spreads[l], whole.samples});
-  }
-  std::size_t clamped = 0;
+  // What each layer saves at each choice: [step − 1][layer of the step].
+  std::vector<std::vector<std::int64_t>> differences;
+  std::vector<std::int64_t> saved(layer_count, 0);  // The most at any choice.
   for (std::size_t s = 1; s < steps.size(); ++s) {
     const bool first = (s - 1) % groups.size() == 0;
-    const SampleSummary now = Summarize(steps[s].samples_ns);
-    const SampleSummary before = first ? whole : Summarize(steps[s - 1].samples_ns);
-    const std::vector<std::int64_t> differences =
-        SharedOut(graph, steps[s].changed, now.median_ns - before.median_ns);
-    const auto spread = std::llround(
-        std::hypot(static_cast<double>(now.spread_ns), static_cast<double>(before.spread_ns)));
+    const std::int64_t before =
+        first ? whole.median_ns : Summarize(steps[s - 1].samples_ns).median_ns;
+    differences.push_back(
+        SharedOut(graph, steps[s].changed, Summarize(steps[s].samples_ns).median_ns - before));
     for (std::size_t i = 0; i < steps[s].changed.size(); ++i) {
-      const std::size_t l = steps[s].changed[i];
-      const std::int64_t time = at_reference[l] + differences[i];
-      if (time < 0) ++clamped;
-      table.Add(graph.layers()[l].id, steps[s].config.choices[l],
-                {std::max<std::int64_t>(time, 0), spread, std::min(now.samples, before.samples)});
+      std::int64_t& most = saved[steps[s].changed[i]];
+      most = std::max(most, -differences.back()[i]);
     }
   }
-  if (clamped > 0) {
+  std::int64_t rest = whole.median_ns;
+  for (const std::int64_t ns : saved) rest -= ns;
+  std::vector<std::size_t> all(layer_count);
+  for (std::size_t l = 0; l < layer_count; ++l) all[l] = l;
+  std::vector<std::int64_t> at_reference = SharedOut(graph, all, std::max<std::int64_t>(rest, 0));
+  const std::vector<std::int64_t> spreads = SharedOut(graph, all, whole.spread_ns);
+  for (std::size_t l = 0; l < layer_count; ++l) {
+    at_reference[l] += saved[l];
+    table.Add(graph.layers()[l].id, reference, {at_reference[l], spreads[l], whole.samples});
+  }
+  for (std::size_t s = 1; s < steps.size(); ++s) {
+    const SampleSummary now = Summarize(steps[s].samples_ns);
+    for (std::size_t i = 0; i < steps[s].changed.size(); ++i) {
+      const std::size_t l = steps[s].changed[i];
+      table.Add(graph.layers()[l].id, steps[s].config.choices[l],
+                {at_reference[l] + differences[s - 1][i], now.spread_ns, now.samples});
+    }
+  }
+  if (rest < 0) {
     result.warnings.push_back(
-        fmt::format("{} entries save more than their share of the time and are 0; sums of entries "
-                    "stay above what was measured",
-                    clamped));
+        "single layers save more than the whole network takes (the times are noisy): sums of "
+        "entries are above what was measured");
   }
   for (Step& step : steps) {
     const std::string what =

@@ -17,9 +17,9 @@ namespace bitsearch {
 /// For each choice the layers are given it one after the other, in network order (layers that read
 /// one tensor together): the difference to the network before is what the choice saves or costs
 /// there. As one boundary between the formats moves through the network, its own cost cancels. The
-/// first choice is the reference: its measured time is shared out by multiply-accumulates, which
-/// only fixes the zero point of each layer; differences between choices are measured. Times that
-/// would be negative are 0.
+/// first choice is the reference: each layer has there what it saves at most elsewhere, and what
+/// is left of the whole time is shared out by multiply-accumulates. So differences between choices
+/// and the sums of each are as measured.
 class CommandBackend : public LatencyBackend {
  public:
   /// `command` is split at blanks; "{model}" stands for the file, which is the last argument where

@@ -21,7 +21,7 @@ struct Fault {
 
 void ExpectFaults(const std::vector<Fault>& faults,
                   const std::function<void(const std::string& path)>& import) {
-  const ScratchFolder folder;
+  const TestFolder folder;
   for (const Fault& fault : faults) {
     const std::string path = folder.Write("file", fault.text);
     try {
@@ -133,7 +133,7 @@ TEST(ImportFaults, OnceForAll) {
 }
 
 TEST(ImportFaults, HaqAtEveryTruncation) {
-  const ScratchFolder folder;
+  const TestFolder folder;
   std::string file("\x93NUMPY\x01\x00\x46\x00", 10);
   std::string header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1, 2), }";
   header.resize(70, ' ');

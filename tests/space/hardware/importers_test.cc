@@ -63,7 +63,7 @@ TEST(ImportTensorRt, LayerInfoNamesOnnxNodesAndTellsFallbacks) {
 }
 
 TEST(ImportTensorRt, ReadsNamesOnlyAndTheFieldsOfVersion11) {
-  const ScratchFolder folder;
+  const TestFolder folder;
   const std::string names = folder.Write("names.json", R"({"Layers": ["stem", "fc"]})");
   const std::string eleven = folder.Write(
       "eleven.json", R"({"Layers": [{"Name": "fc", "Inputs": [{"Name": "x", "Datatype": "FP32",
@@ -150,7 +150,7 @@ std::string Npy(const std::string& header_text, const std::vector<std::int64_t>&
 }
 
 TEST(ImportHaq, ReadsLayersWeightBitsActivationBits) {
-  const ScratchFolder folder;
+  const TestFolder folder;
   const std::string path =
       folder.Write("t.npy", Npy("{'descr': '<i8', 'fortran_order': False, 'shape': (2, 2, 3), }",
                                 {11, 12, 13, 21, 22, 23, 110, 120, 130, 210, 220, 230}));

@@ -79,7 +79,7 @@ TEST(PublishedTables, HaqPolicyCosts) {
       }
     }
   }
-  const ScratchFolder folder;
+  const TestFolder folder;
   const LatencyTable table = ImportHaq(folder.Write("haq.npy", file), {}).table;
   EXPECT_EQ(table.rows().size(), 53u * 64u);
   std::vector<LayerKey> layers;

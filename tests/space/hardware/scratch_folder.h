@@ -11,21 +11,21 @@
 
 namespace bitsearch {
 
-class ScratchFolder {
+class TestFolder {
  public:
-  ScratchFolder() {
+  TestFolder() {
     const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
     path_ = std::filesystem::path(::testing::TempDir()) /
             ("bitsearch_" + std::string(info->test_suite_name()) + "_" + info->name());
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
-  ~ScratchFolder() {
+  ~TestFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
 
   /// Writes a file and gives its path.
   std::string Write(const std::string& name, std::string_view content) const {
