@@ -36,6 +36,7 @@ struct Export {
   /// What the profile's times are multiplied by, so that the layers add up to the whole: profiling
   /// takes time itself, and the profile leaves out the time between nodes.
   double scale = 1.0;
+  std::optional<Alternation> alternation = std::nullopt;  ///< None: a uniform network.
 
   void SetScale() {
     std::int64_t sum = 0;
@@ -53,13 +54,15 @@ struct Export {
   }
 };
 
-/// Uniform exports first, in the order of the choices; then two for each pair of activation
-/// formats.
+/// Uniform exports first, in the order of the choices; then those in which two activation formats
+/// alternate.
 std::vector<Export> PlanExports(const LayerGraph& graph, const std::vector<BitChoice>& choices) {
   std::vector<Export> exports;
   for (const BitChoice choice : choices) {
-    exports.push_back(
-        {BitConfig::Uniform(graph.layers().size(), choice), choice.ToString(), {}, {}, {}});
+    Export uniform;
+    uniform.config = BitConfig::Uniform(graph.layers().size(), choice);
+    uniform.formats = choice.ToString();
+    exports.push_back(std::move(uniform));
   }
   std::vector<BitChoice> formats;  // The first choice of each activation format.
   for (const BitChoice choice : choices) {
@@ -68,14 +71,20 @@ std::vector<Export> PlanExports(const LayerGraph& graph, const std::vector<BitCh
     });
     if (!known) formats.push_back(choice);
   }
-  for (std::size_t a = 0; a < formats.size(); ++a) {
-    for (std::size_t b = 0; b < formats.size(); ++b) {
-      if (a == b) continue;
-      exports.push_back({AlternatingConfig(graph, formats[a], formats[b]),
-                         formats[a].ToString() + " and " + formats[b].ToString() + " alternating",
-                         {},
-                         {},
-                         {}});
+  for (const BitChoice first : formats) {
+    for (const BitChoice second : formats) {
+      if (first == second) continue;
+      for (const Alternation where : {Alternation::kEverywhere, Alternation::kAtJoins}) {
+        Export mixed;
+        mixed.config = AlternatingConfig(graph, first, second, where);
+        mixed.formats = first.ToString() + " and " + second.ToString() + " alternating" +
+                        (where == Alternation::kAtJoins ? " at joins" : "");
+        mixed.alternation = where;
+        // A network without joins would be uniform.
+        if (mixed.config != BitConfig::Uniform(graph.layers().size(), first)) {
+          exports.push_back(std::move(mixed));
+        }
+      }
     }
   }
   return exports;
@@ -90,6 +99,19 @@ void Append(LayerSamples&& more, LayerSamples* all) {
     all->by_layer[l].insert(all->by_layer[l].end(), more.by_layer[l].begin(),
                             more.by_layer[l].end());
   }
+}
+
+/// Tensors that layers read and that several layers' outputs reach.
+std::set<TensorIndex> JoinedTensors(const LayerGraph& graph) {
+  std::map<TensorIndex, std::set<LayerIndex>> producers;
+  for (const LayerEdge& edge : LayerEdges(graph)) {
+    producers[graph.layer(edge.consumer).input].insert(edge.producer);
+  }
+  std::set<TensorIndex> joined;
+  for (const auto& [tensor, layers] : producers) {
+    if (layers.size() > 1) joined.insert(tensor);
+  }
+  return joined;
 }
 
 /// Where a layer's additional time goes: the edge that pays for the tensor which its first reader
@@ -117,6 +139,7 @@ std::vector<std::optional<LayerEdge>> EdgesOfLayers(const LayerGraph& graph,
 void FillEdges(const LayerGraph& graph, const std::vector<Export>& exports, std::size_t uniform,
                LatencyTable* table) {
   const std::vector<std::optional<LayerEdge>> edge_of = EdgesOfLayers(graph, LayerEdges(graph));
+  const std::set<TensorIndex> joined = JoinedTensors(graph);
   std::map<TransitionKey, LatencyEntry> times;
   std::vector<TransitionKey> order;
   for (std::size_t e = uniform; e < exports.size(); ++e) {
@@ -124,6 +147,9 @@ void FillEdges(const LayerGraph& graph, const std::vector<Export>& exports, std:
     for (std::size_t l = 0; l < edge_of.size(); ++l) {
       if (!edge_of[l]) continue;
       const LayerEdge& edge = *edge_of[l];
+      // Edges behind a join are measured with all branches alike, the others one by one.
+      const bool join = joined.contains(graph.layer(edge.consumer).input);
+      if (join != (mixed.alternation == Alternation::kAtJoins)) continue;
       const TransitionKey key{graph.layer(edge.producer).id, graph.layer(edge.consumer).id,
                               mixed.config.choices[edge.producer.value].activation,
                               mixed.config.choices[edge.consumer.value].activation};
@@ -235,7 +261,9 @@ std::vector<RuntimeInput> RandomInputs(const LayerGraph& graph, std::int64_t bat
   return inputs;
 }
 
-BitConfig AlternatingConfig(const LayerGraph& graph, BitChoice first, BitChoice second) {
+BitConfig AlternatingConfig(const LayerGraph& graph, BitChoice first, BitChoice second,
+                            Alternation where) {
+  const std::set<TensorIndex> joined = JoinedTensors(graph);
   std::map<TensorIndex, LayerIndex> payer;
   for (const LayerEdge& edge : LayerEdges(graph)) {
     if (edge.pays) payer.emplace(graph.layer(edge.consumer).input, edge.producer);
@@ -243,8 +271,11 @@ BitConfig AlternatingConfig(const LayerGraph& graph, BitChoice first, BitChoice 
   std::vector<bool> is_second(graph.layers().size(), false);
   BitConfig config;
   for (std::size_t l = 0; l < graph.layers().size(); ++l) {  // Producers come before consumers.
-    const auto found = payer.find(graph.layers()[l].input);
-    is_second[l] = found != payer.end() && !is_second[found->second.value];
+    const TensorIndex input = graph.layers()[l].input;
+    if (const auto found = payer.find(input); found != payer.end()) {
+      const bool changes = where == Alternation::kEverywhere || joined.contains(input);
+      is_second[l] = is_second[found->second.value] != changes;
+    }
     config.choices.push_back(is_second[l] ? second : first);
   }
   return config;

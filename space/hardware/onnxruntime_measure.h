@@ -21,11 +21,11 @@ using ModelWriter = std::function<void(const BitConfig&, const std::filesystem::
 /// Entries: for each choice the whole network at that choice. A layer's time is that of its kernel
 /// and of the operators behind it up to the next layer, conversions of formats among them (those in
 /// front of the first layer count for it), so the entries of a choice add up to what the profile
-/// has. Edges: in two further exports for each pair of activation formats neighbours have different
-/// formats; what these cost beyond the layers' own times is the edge's, a kernel that falls back to
-/// float because of its neighbour included. The profile says how a run's time is divided, runs
-/// without profiling how long it is: each export's times are multiplied so that they add up to
-/// that. So nothing is fixed.
+/// has. Edges: in four further exports for each pair of activation formats neighbours have
+/// different formats, everywhere or (all branches alike) only at joins; what these cost beyond the
+/// layers' own times is the edge's, a kernel that falls back to float because of its neighbour
+/// included. The profile says how a run's time is divided, runs without profiling how long it is:
+/// each export's times are multiplied so that they add up to that. So nothing is fixed.
 class OnnxRuntimeBackend : public LatencyBackend {
  public:
   /// `choices` are distinct and not empty.
@@ -48,9 +48,15 @@ class OnnxRuntimeBackend : public LatencyBackend {
 /// the batch.
 std::vector<RuntimeInput> RandomInputs(const LayerGraph& graph, std::int64_t batch);
 
-/// The network with `first` and `second` alternating from layer to layer, so that every edge that
-/// pays (LayerEdge) has different choices at its ends; layers that read one tensor have the same.
-BitConfig AlternatingConfig(const LayerGraph& graph, BitChoice first, BitChoice second);
+/// Where neighbours have different choices.
+enum class Alternation : std::uint8_t {
+  kEverywhere,  ///< At the ends of every edge that pays (LayerEdge).
+  kAtJoins,     ///< Only where several layers' outputs are joined before the next layer reads them.
+};
+
+/// The network with `first` and `second` alternating; layers that read one tensor have the same.
+BitConfig AlternatingConfig(const LayerGraph& graph, BitChoice first, BitChoice second,
+                            Alternation where);
 
 /// One run's profile, added up by layer: [layer][run], only the last `runs` runs.
 struct LayerSamples {

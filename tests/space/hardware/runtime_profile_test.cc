@@ -108,7 +108,7 @@ TEST(RuntimeProfile, RefusesAnotherNetworksProfile) {
 
 TEST(AlternatingConfig, DiffersOnEveryEdgeThatPaysAndAgreesOnSharedInputs) {
   const LayerGraph graph = TinyResidualGraph();
-  const BitConfig config = AlternatingConfig(graph, kFloat, kInt8);
+  const BitConfig config = AlternatingConfig(graph, kFloat, kInt8, Alternation::kEverywhere);
   int paying = 0;
   for (const LayerEdge& edge : LayerEdges(graph)) {
     if (!edge.pays) continue;
@@ -116,6 +116,9 @@ TEST(AlternatingConfig, DiffersOnEveryEdgeThatPaysAndAgreesOnSharedInputs) {
     EXPECT_NE(config.choices[edge.producer.value], config.choices[edge.consumer.value]);
   }
   EXPECT_EQ(paying, 3);  // stem → a (and down), a → b, the last of b and down → fc.
+  // At joins only: the branches a–b and down are alike, fc differs.
+  const BitConfig joins = AlternatingConfig(graph, kFloat, kInt8, Alternation::kAtJoins);
+  EXPECT_EQ(joins.Canonical(), "fp32/fp32,fp32/fp32,fp32/fp32,fp32/fp32,8/8");
   for (const Layer& one : graph.layers()) {
     for (const Layer& other : graph.layers()) {
       if (one.input != other.input) continue;
