@@ -33,7 +33,7 @@ class Search {
     state_.best_loss = settings.cutoff;
     state_.slack = [this](std::int64_t best) {
       // A little less than allowed, so that rounding does not exceed it.
-      return state_.found ? settings_.gap * (1.0 - 1e-9) *
+      return state_.found ? settings_.gap * (1.0 - 1e-6) *
                                 std::abs(static_cast<double>(best + settings_.loss_offset))
                           : 1.0;
     };
