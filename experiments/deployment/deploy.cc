@@ -175,6 +175,12 @@ Deployment Deploy(const DeployOptions& options, const BackendFactory& backend,
   const Experiment experiment =
       ReadExperiment((run / RunDirectory::kConfiguration).string(), {}, ExperimentUse::kRun);
   const std::size_t budget = BudgetNamed(experiment, options.budget, run);
+  if (!experiment.data.search) {
+    throw Error(ErrorId::kUsage, "the run has no search records to choose on")
+        .At({run.string()})
+        .Key("data.search")
+        .Hint("give its experiment data.search and run it again");
+  }
   const NetworkProblem network = BuildNetworkProblem(experiment);
   RequireIntegerKernels(experiment, network.graph, run);
 

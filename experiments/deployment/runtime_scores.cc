@@ -54,6 +54,13 @@ RuntimeScore ScoreInRuntime(const RuntimeLocation& runtime, const std::filesyste
   const std::int64_t fixed = FixedBatch(graph);
   const std::int64_t batch = fixed > 0 ? fixed : std::min(kBatch, data.size());
   const std::int64_t whole = data.size() / batch * batch;
+  if (whole == 0) {
+    throw Error(ErrorId::kDataCount, "the network takes " + std::to_string(batch) +
+                                         " records at once, there are " +
+                                         std::to_string(data.size()))
+        .At({file.string()})
+        .Hint("give more records, or export the network with a free batch");
+  }
   RuntimeScore score = ScorePart(runtime, file, graph, data.Slice(0, whole), batch, context);
   if (const std::int64_t rest = data.size() - whole; rest > 0 && fixed == 0) {
     const RuntimeScore more =
