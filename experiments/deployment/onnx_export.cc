@@ -201,7 +201,13 @@ class Builder {
     if (format.is_float()) {
       const DataType type =
           format.kind() == NumberFormat::Kind::kFloat16 ? DataType::kFloat16 : DataType::kBfloat16;
-      graph.SetNodeInput(layer.node, layer.weight_slot, Rounded(*layer.weight, type));
+      const auto [known, is_new] =
+          weights_.try_emplace({layer.weight->value, format.ToString()}, *layer.weight);
+      if (is_new) {
+        const Tensor& tensor = float_graph_.tensor(*layer.weight);
+        known->second = AddNarrowConstant(graph, tensor.name, *tensor.constant, type);
+      }
+      graph.SetNodeInput(layer.node, layer.weight_slot, known->second);
       return std::nullopt;
     }
     const Tensor& tensor = float_graph_.tensor(*layer.weight);

@@ -56,14 +56,14 @@ Parameters AddParameters(LayerGraph& graph, const std::string& name,
   return parameters;
 }
 
-}  // namespace
-
-std::int64_t OpsetFor(const IntegerStorage& storage) {
-  const int bits = BitsOf(storage.type);
-  if (bits == 2) return 25;
-  if (bits == 4 || bits == 16 || storage.block_size > 0) return 21;
-  return storage.scale_shape.empty() ? 10 : 13;
+TensorIndex AddCast(LayerGraph& graph, TensorIndex tensor, DataType type, const std::string& name) {
+  const Tensor like = graph.tensor(tensor);
+  Attributes attributes;
+  attributes.Set("to", static_cast<std::int64_t>(type));
+  return AddOperator(graph, "Cast", name, {tensor}, like, type, std::move(attributes));
 }
+
+}  // namespace
 
 TensorIndex AddDequantizedConstant(LayerGraph& graph, const std::string& name, const Shape& shape,
                                    std::span<const std::int64_t> codes,
@@ -118,14 +118,17 @@ TensorIndex AddQonnxQuant(LayerGraph& graph, TensorIndex tensor, const IntegerSt
 }
 
 TensorIndex AddRoundTripCast(LayerGraph& graph, TensorIndex tensor, DataType type) {
-  const Tensor like = graph.tensor(tensor);
-  const auto cast = [&](TensorIndex input, DataType to, const std::string& suffix) {
-    Attributes attributes;
-    attributes.Set("to", static_cast<std::int64_t>(to));
-    return AddOperator(graph, "Cast", like.name + suffix, {input}, like, to, std::move(attributes));
-  };
-  const std::string name = "_to_" + std::string(NameOf(type));
-  return cast(cast(tensor, type, name), DataType::kFloat32, name + "_and_back");
+  const std::string name = graph.tensor(tensor).name + "_to_" + std::string(NameOf(type));
+  const TensorIndex narrow = AddCast(graph, tensor, type, name);
+  return AddCast(graph, narrow, DataType::kFloat32, name + "_and_back");
+}
+
+TensorIndex AddNarrowConstant(LayerGraph& graph, const std::string& name, const TensorValue& value,
+                              DataType type) {
+  const std::string narrow_name = name + "_" + std::string(NameOf(type));
+  const TensorIndex narrow = AddConstant(
+      graph, narrow_name, TensorValue::FromFloatsAs(type, value.shape(), value.Floats()));
+  return AddCast(graph, narrow, DataType::kFloat32, narrow_name + "_to_float32");
 }
 
 TensorIndex AddReshape(LayerGraph& graph, TensorIndex tensor, const Shape& shape) {

@@ -25,10 +25,6 @@ struct IntegerStorage {
   std::int64_t block_size = 0;  ///< Elements per block along `axis`; 0: not blocked.
 };
 
-/// The oldest opset whose Q/DQ operators take this storage: 10, 13 (per axis), 21 (4- and 16-bit
-/// types, blocks) or 25 (2-bit types).
-std::int64_t OpsetFor(const IntegerStorage& storage);
-
 /// Adds a constant of `codes` (row-major over `shape`) and a DequantizeLinear; returns its output.
 /// Names follow ONNX Runtime's quantizer: NAME_quantized, NAME_scale, NAME_zero_point,
 /// NAME_DequantizeLinear; made unique where they are taken.
@@ -52,6 +48,10 @@ TensorIndex AddQuantizeDequantize(LayerGraph& graph, TensorIndex tensor,
 /// `storage.scale_shape` broadcast against the tensor. Returns its output.
 TensorIndex AddQonnxQuant(LayerGraph& graph, TensorIndex tensor, const IntegerStorage& storage,
                           int bits, bool is_signed, bool narrow);
+
+/// Adds a constant of float16 or bfloat16 and a Cast to float32; returns the Cast's output.
+TensorIndex AddNarrowConstant(LayerGraph& graph, const std::string& name, const TensorValue& value,
+                              DataType type);
 
 /// Adds a Cast behind `tensor` to `type` and back to float32; returns the last output.
 TensorIndex AddRoundTripCast(LayerGraph& graph, TensorIndex tensor, DataType type);

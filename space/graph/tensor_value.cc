@@ -57,6 +57,29 @@ float BfloatToFloat(std::uint16_t value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
+std::uint16_t FloatToHalf(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const float magnitude = std::fabs(value);
+  if (std::isnan(value)) return sign | 0x7e00u;
+  constexpr float kLeastInfinite = 65520.0F;  // halfway between the largest half and 2^16
+  if (magnitude >= kLeastInfinite) return sign | 0x7c00u;
+  constexpr float kLeastNormal = 6.103515625e-05F;  // 2^-14
+  if (magnitude < kLeastNormal) {
+    return sign | static_cast<std::uint16_t>(std::nearbyint(std::ldexp(magnitude, 24)));
+  }
+  // Adding just under half of the last kept place, and one more for odd ones, rounds half to even;
+  // a carry into the exponent is right too.
+  const std::uint32_t rounded = (bits & 0x7fffffffu) + 0xfffu + ((bits >> 13) & 1u);
+  return sign | static_cast<std::uint16_t>((rounded >> 13) - (112u << 10));
+}
+
+std::uint16_t FloatToBfloat(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
 /// An element of a packed type, low bits first.
 int UnpackAt(std::span<const std::byte> bytes, std::size_t index, int bits, bool is_signed) {
   const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
@@ -247,6 +270,18 @@ TensorValue TensorValue::FromIntegers(DataType type, Shape shape,
     }
   }
   return TensorValue(type, std::move(shape), std::move(bytes));
+}
+
+TensorValue TensorValue::FromFloatsAs(DataType type, Shape shape, std::span<const float> values) {
+  if (type != DataType::kFloat16 && type != DataType::kBfloat16) {
+    throw Error(ErrorId::kInternal, std::string(NameOf(type)) + " is no narrow floating type");
+  }
+  std::vector<std::uint16_t> narrow(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    narrow[i] = type == DataType::kFloat16 ? FloatToHalf(values[i]) : FloatToBfloat(values[i]);
+  }
+  const auto bytes = std::as_bytes(std::span(narrow));
+  return TensorValue(type, std::move(shape), {bytes.begin(), bytes.end()});
 }
 
 std::span<const float> TensorValue::Floats() const {

@@ -74,6 +74,9 @@ class TensorValue {
   /// for a type that is no integer or a value outside it.
   static TensorValue FromIntegers(DataType type, Shape shape, std::span<const std::int64_t> values);
 
+  /// Floats stored as float16 or bfloat16, rounded half to even; beyond float16's range: infinity.
+  static TensorValue FromFloatsAs(DataType type, Shape shape, std::span<const float> values);
+
   DataType type() const { return type_; }
   const Shape& shape() const { return shape_; }
   std::int64_t element_count() const { return ElementCount(shape_); }

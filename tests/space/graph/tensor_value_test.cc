@@ -72,5 +72,48 @@ TEST(TensorValue, SaturatesFloatsAsIntegers) {
                                        std::numeric_limits<std::int64_t>::min(), 0, -1}));
 }
 
+TEST(TensorValue, PacksEveryIntegerTypeAndReadsItBack) {
+  for (const DataType type :
+       {DataType::kInt2, DataType::kUint2, DataType::kInt4, DataType::kUint4, DataType::kInt8,
+        DataType::kUint8, DataType::kInt16, DataType::kUint16, DataType::kInt32}) {
+    const IntegerLimits limits = LimitsOf(type);
+    // An odd number of elements, so that the last byte of a packed type is not full.
+    const std::vector<std::int64_t> values = {limits.lowest, limits.highest, 0, 1, limits.lowest};
+    const TensorValue packed = TensorValue::FromIntegers(type, {5}, values);
+    EXPECT_EQ(packed.ToInt64s(), values) << NameOf(type);
+    const std::vector<std::int64_t> beyond = {limits.highest + 1};
+    EXPECT_THROW(TensorValue::FromIntegers(type, {1}, beyond), Error) << NameOf(type);
+  }
+  // ONNX: the first of two 4-bit elements is in the low half of the byte.
+  const std::vector<std::int64_t> two = {1, -2};
+  EXPECT_EQ(std::to_integer<int>(TensorValue::FromIntegers(DataType::kInt4, {2}, two).bytes()[0]),
+            0xE1);
+}
+
+TEST(TensorValue, RoundsToHalfTheNearestAndTiesToEven) {
+  // Every finite half is itself; between neighbours the nearer one wins, the even one at the
+  // middle.
+  for (int bits = 0; bits < 0x7bff; ++bits) {
+    const TensorValue pair(DataType::kFloat16, {2},
+                           Bytes({bits & 0xff, bits >> 8, (bits + 1) & 0xff, (bits + 1) >> 8}));
+    const float low = pair.ToFloats()[0];
+    const float high = pair.ToFloats()[1];
+    const float middle = 0.5F * (low + high);
+    const float even = bits % 2 == 0 ? low : high;
+    const std::vector<float> values = {low, std::nextafter(middle, low), middle,
+                                       std::nextafter(middle, high), -high};
+    const std::vector<float> expected = {low, low, even, high, -high};
+    ASSERT_EQ(TensorValue::FromFloatsAs(DataType::kFloat16, {5}, values).ToFloats(), expected)
+        << bits;
+  }
+  const std::vector<float> large = {65519.0F, 65520.0F, -1e30F};
+  const std::vector<float> as_half =
+      TensorValue::FromFloatsAs(DataType::kFloat16, {3}, large).ToFloats();
+  EXPECT_EQ(as_half[0], 65504.0F);
+  EXPECT_TRUE(std::isinf(as_half[1]) && std::isinf(as_half[2]));
+  const std::vector<float> tie = {1.00390625F};  // between 1 and 1 + 2^-7
+  EXPECT_EQ(TensorValue::FromFloatsAs(DataType::kBfloat16, {1}, tie).ToFloats()[0], 1.0F);
+}
+
 }  // namespace
 }  // namespace bitsearch
