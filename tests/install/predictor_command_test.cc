@@ -284,7 +284,7 @@ TEST_F(PredictorCommandTest, TrainsFromFilesAndCarriesTheCosts) {
         {"{\"values\": {\"a.weight_bits\": 4}}\n", "top1_percent"},
         {"{\"values\": {\"a.kernel\": 4}, \"top1_percent\": 1}\n", "a.kernel"},
         {"{\"values\": {\"a.weight_bits\": \"x\"}, \"top1_percent\": 1}\n", "number format"},
-        {"{\n", "parse error"},
+        {"{\n", "not JSON"},
         {"{\"values\": {\"a.weight_bits\": 4}, \"top1_percent\": 1}\n", "or more"}}) {
     WriteFileAtomically(Path("bad.jsonl"), rows);
     const ShellResult refused = Shell(
