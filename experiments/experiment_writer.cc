@@ -57,7 +57,7 @@ class Map {
 void WriteSplit(YAML::Emitter& out, const std::string& key, const std::optional<DataSpec>& spec) {
   if (!spec.has_value()) return;
   Map map(out, key);
-  std::string source = spec->kind == DataSpec::Kind::kCifar10 ? "cifar10:" : "idx:";
+  std::string source = std::string(NameOf(spec->kind)) + ":";
   for (std::size_t i = 0; i < spec->paths.size(); ++i) {
     source += (i == 0 ? "" : ",") + spec->paths[i].string();
   }

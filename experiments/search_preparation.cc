@@ -80,6 +80,7 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
     faults.Check([&, &key = key, &spec = spec] {
       try {
         const Dataset data = Dataset::Load(**spec);
+        if (key != "data.calibration") data.RequireLabels();
         if (network.has_value()) RequireFit(network->graph, data);
       } catch (const Error& error) {
         Error placed = error;

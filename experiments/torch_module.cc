@@ -23,19 +23,19 @@ class Session : public QuantizationSession {
   const LayerGraph& graph() const override { return network_.graph(); }
 
   Evaluation EvaluateFloat(const Dataset& data, const RunContext& context) override {
-    RequireFit(graph(), data);
+    RequireAccuracy(graph(), data);
     return PtqEvaluator(network_, data, context).FloatEvaluation();
   }
 
   std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext& context,
                                            bool compare_with_float) override {
-    RequireFit(graph(), data);
+    RequireAccuracy(graph(), data);
     return std::make_unique<PtqEvaluator>(network_, data, context, compare_with_float);
   }
 
   SensitivityReport MeasureSensitivity(const Dataset& data, const SensitivityRequest& request,
                                        const RunContext& context) override {
-    RequireFit(graph(), data);
+    RequireMeasurable(request.method, data);
     SensitivityPlan plan;
     plan.method = request.method;
     plan.choices = request.choices;
@@ -113,6 +113,15 @@ class Session : public QuantizationSession {
   }
 
  private:
+  /// What a method needs beside the records' extents.
+  void RequireMeasurable(const std::string& method, const Dataset& data) const {
+    if (method == "output-mse" || (method == "kl" && GivesClasses(graph()))) {
+      RequireFit(graph(), data);
+    } else {
+      RequireAccuracy(graph(), data);
+    }
+  }
+
   std::optional<AffineGrid> InputGrid(const std::vector<TensorGrid>& tensors, LayerIndex layer,
                                       NumberFormat format) const {
     if (!QuantizesTensors(network_.spec().placement)) return network_.ActivationGrid(layer, format);
@@ -134,8 +143,8 @@ class Backend : public TorchBackend {
   }
   TrainResult Train(LayerGraph graph, const Dataset& train, const Dataset& validation,
                     const TrainOptions& options, const RunContext& context) override {
-    RequireFit(graph, train);
-    RequireFit(graph, validation);
+    RequireAccuracy(graph, train);
+    RequireAccuracy(graph, validation);
     return bitsearch::Train(std::move(graph), train, validation, options, context);
   }
   std::vector<FloatTensor> Run(const LayerGraph& graph, const std::vector<FloatTensor>& inputs,

@@ -30,11 +30,12 @@ struct Samples {
 struct Reference {
   at::Tensor logits;
   at::Tensor log_probabilities;
-  at::Tensor loss;  // Per sample.
+  at::Tensor loss;  // Per sample; undefined, as the labels are, for unlabelled data.
   at::Tensor labels;
 };
 
-at::Tensor ToDouble(const at::Tensor& tensor) { return tensor.to(at::kCPU, at::kDouble); }
+/// N × outputs: one row per sample, whatever the output's shape.
+at::Tensor Rows(const at::Tensor& output) { return output.to(at::kCPU, at::kDouble).flatten(1); }
 
 at::Tensor LossPerSample(const at::Tensor& log_probabilities, const at::Tensor& labels) {
   return -log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1);
@@ -62,7 +63,10 @@ class Measurement {
  public:
   Measurement(const CalibratedNetwork& network, const Dataset& data,
               const PerturbationOptions& options, const RunContext& context)
-      : network_(network), data_(data), options_(options), context_(context),
+      : network_(network),
+        data_(data),
+        options_(options),
+        context_(context),
         batch_count_((data.size() + options.batch_size - 1) / options.batch_size),
         references_(static_cast<std::size_t>(batch_count_)),
         prefixes_(static_cast<std::size_t>(batch_count_)) {}
@@ -81,9 +85,8 @@ class Measurement {
     if (!has_references_) MakeReferences();
     const std::size_t node = network_.graph().layer(layer).node.value;
     std::vector<QuantizationHooks> hooks = Prepare(layer, node, choices);
-    std::vector<Samples> samples(choices.size(),
-                                 Samples(static_cast<std::size_t>(data_.size()),
-                                         static_cast<std::size_t>(batch_count_)));
+    std::vector<Samples> samples(choices.size(), Samples(static_cast<std::size_t>(data_.size()),
+                                                         static_cast<std::size_t>(batch_count_)));
     ForEachOnOneThread(context_, batch_count_, [&](std::int64_t batch) {
       const ExecutionState prefix = Prefix(batch, node);
       for (std::size_t c = 0; c < choices.size(); ++c) {
@@ -95,9 +98,13 @@ class Measurement {
     });
     std::vector<PerturbationRow> rows;
     for (std::size_t c = 0; c < choices.size(); ++c) {
-      PerturbationRow row{layer, choices[c], MeanOf(samples[c].kl),
-                          MeanOf(samples[c].loss_increase), MeanOf(samples[c].output_mse),
-                          {}, {}};
+      PerturbationRow row{layer,
+                          choices[c],
+                          MeanOf(samples[c].kl),
+                          MeanOf(samples[c].loss_increase),
+                          MeanOf(samples[c].output_mse),
+                          {},
+                          {}};
       if (options_.keep_samples) {
         row.kl_per_sample.assign(samples[c].kl.begin(), samples[c].kl.end());
         for (const at::Tensor& shift : samples[c].logit_shift) Append(shift, row.logit_shift);
@@ -119,10 +126,12 @@ class Measurement {
   void MakeReferences() {
     ForEachOnOneThread(context_, batch_count_, [&](std::int64_t batch) {
       Reference reference;
-      reference.labels = LabelBatch(data_, First(batch), Count(batch));
-      reference.logits = ToDouble(network_.network().Forward(Images(batch)));
+      reference.logits = Rows(network_.network().Forward(Images(batch)));
       reference.log_probabilities = at::log_softmax(reference.logits, 1);
-      reference.loss = LossPerSample(reference.log_probabilities, reference.labels);
+      if (has_labels_) {
+        reference.labels = LabelBatch(data_, First(batch), Count(batch));
+        reference.loss = LossPerSample(reference.log_probabilities, reference.labels);
+      }
       references_[static_cast<std::size_t>(batch)] = std::move(reference);
     });
     has_references_ = true;
@@ -168,12 +177,14 @@ class Measurement {
 
   void Compare(std::int64_t batch, const at::Tensor& output, Samples& samples) const {
     const Reference& reference = references_[static_cast<std::size_t>(batch)];
-    const at::Tensor logits = ToDouble(output);
+    const at::Tensor logits = Rows(output);
     const at::Tensor log_q = at::log_softmax(logits, 1);
     const at::Tensor& log_p = reference.log_probabilities;
     CopyTo((log_p.exp() * (log_p - log_q)).sum(1), samples.kl, First(batch));
-    CopyTo(LossPerSample(log_q, reference.labels) - reference.loss, samples.loss_increase,
-           First(batch));
+    if (has_labels_) {
+      CopyTo(LossPerSample(log_q, reference.labels) - reference.loss, samples.loss_increase,
+             First(batch));
+    }
     const at::Tensor shift = logits - reference.logits;
     CopyTo(shift.square().mean(1), samples.output_mse, First(batch));
     if (options_.keep_samples) {
@@ -187,6 +198,7 @@ class Measurement {
   const RunContext& context_;
   std::int64_t batch_count_;
   bool has_references_ = false;
+  const bool has_labels_ = data_.labelled();
   std::vector<Reference> references_;
   std::vector<std::optional<ExecutionState>> prefixes_;
   std::optional<ExecutionState> calibration_prefix_;
@@ -217,8 +229,8 @@ void CheckArguments(const CalibratedNetwork& network, const Dataset& data,
     throw Error(ErrorId::kDataCount, "a sensitivity needs at least one sample, got none");
   }
   if (options.batch_size < 1) {
-    throw Error(ErrorId::kUsage, "batch_size is " + std::to_string(options.batch_size) +
-                                     ", allowed are 1 and more");
+    throw Error(ErrorId::kUsage,
+                "batch_size is " + std::to_string(options.batch_size) + ", allowed are 1 and more");
   }
 }
 

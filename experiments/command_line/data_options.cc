@@ -6,7 +6,8 @@ namespace bitsearch {
 
 void AddNormalisationOptions(CLI::App& command, NormalisationOptions& options) {
   command
-      .add_option("--mean", options.mean, "Subtracted from x/255; one value, or one per channel")
+      .add_option("--mean", options.mean,
+                  "Subtracted from x/255 (of .npy floats: from x); one value, or one per channel")
       ->delimiter(',')
       ->check(NumberText())
       ->capture_default_str();

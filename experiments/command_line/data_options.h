@@ -18,8 +18,8 @@ struct NormalisationOptions {
 };
 void AddNormalisationOptions(CLI::App& command, NormalisationOptions& options);
 
-/// Reads `samples` records (−1: all) of `spec` ("cifar10:FILE", "idx:IMAGES,LABELS") from record
-/// `first` on.
+/// Reads `samples` records (−1: all) of `spec` ("cifar10:FILE", "idx:IMAGES,LABELS", "npy:X[,Y]")
+/// from record `first` on.
 Dataset LoadData(const std::string& spec, const NormalisationOptions& normalisation,
                  std::int64_t samples, std::int64_t first = 0);
 

@@ -199,7 +199,7 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
       "evaluate", "Measure a network, float or quantized, or compare its output with another's");
   command->add_option("MODEL.onnx", options->model, "The float network")->required();
   CLI::Option* data = command->add_option(
-      "--data", options->data, "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS");
+      "--data", options->data, "Labelled data: cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X,Y");
   AddNormalisationOptions(*command, options->normalisation);
   constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;
   command->add_option("--first", options->first, "Leave out the first N records of --data")

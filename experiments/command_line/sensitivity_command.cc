@@ -138,8 +138,9 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
       "sensitivity", "Estimate what each layer's bits cost in loss, with standard errors");
   command->add_option("MODEL.onnx", options->model, "The float network")->required();
   command
-      ->add_option("--data", options->data,
-                   "Labelled data: cifar10:FILE[,FILE] or idx:IMAGES,LABELS")
+      ->add_option(
+          "--data", options->data,
+          "cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X[,Y]; kl and output-mse need no labels")
       ->required();
   AddNormalisationOptions(*command, options->normalisation);
   constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;

@@ -63,7 +63,9 @@ void RequireIntegerKernels(const Experiment& experiment, const LayerGraph& graph
 
 Dataset FirstRecords(DataSpec spec, std::int64_t samples) {
   if (samples > 0) spec.samples = spec.samples < 0 ? samples : std::min(spec.samples, samples);
-  return Dataset::Load(spec);
+  Dataset data = Dataset::Load(spec);
+  data.RequireLabels();
+  return data;
 }
 
 /// The file of a line in the scratch folder.

@@ -12,6 +12,7 @@
 
 #include "space/graph/onnx_writer.h"
 #include "space/hardware/sample_statistics.h"
+#include "space/network/data_fit.h"
 #include "space/support/child_process.h"
 #include "space/support/error.h"
 
@@ -32,7 +33,7 @@ constexpr std::int64_t kTiesOfFewRecords = 2;
 constexpr double kMostSteps = 1.0 + 1e-3;
 
 std::vector<float> ImagesOf(const Dataset& data, std::int64_t first, std::int64_t count) {
-  const std::int64_t size = data.channels() * data.height() * data.width();
+  const std::int64_t size = data.elements();
   std::vector<float> values(static_cast<std::size_t>(size * count));
   for (std::int64_t i = 0; i < count; ++i) data.CopyNormalised(first + i, values.data() + i * size);
   return values;
@@ -40,9 +41,9 @@ std::vector<float> ImagesOf(const Dataset& data, std::int64_t first, std::int64_
 
 RuntimeInput InputOf(const LayerGraph& graph, const Dataset& data, std::int64_t first,
                      std::int64_t count, std::int64_t batch) {
-  return {graph.tensor(graph.inputs().front()).name,
-          {batch, data.channels(), data.height(), data.width()},
-          ImagesOf(data, first, count)};
+  Shape shape = data.shape();
+  shape.insert(shape.begin(), batch);
+  return {graph.tensor(graph.inputs().front()).name, shape, ImagesOf(data, first, count)};
 }
 
 std::int64_t Argmax(const float* values, std::size_t count) {
@@ -73,7 +74,7 @@ std::vector<float> RunAll(const VerifyRequest& request, const Dataset& data, Run
 }
 
 void Compare(std::span<const float> ours, const std::vector<float>& theirs, const Dataset& data,
-             RuntimeCheck& check) {
+             bool classifies, RuntimeCheck& check) {
   if (ours.size() != theirs.size()) {
     check.failure =
         fmt::format("it gives {} values where {} are expected", theirs.size(), ours.size());
@@ -85,11 +86,13 @@ void Compare(std::span<const float> ours, const std::vector<float>& theirs, cons
   }
   check.largest_difference = *std::max_element(differences.begin(), differences.end());
   check.median_difference = Median(std::move(differences));
+  if (!classifies) return;
   const std::size_t classes = ours.size() / static_cast<std::size_t>(data.size());
   for (std::int64_t i = 0; i < data.size(); ++i) {
     const std::size_t start = static_cast<std::size_t>(i) * classes;
     const std::int64_t there = Argmax(theirs.data() + start, classes);
     check.same_argmax += Argmax(ours.data() + start, classes) == there ? 1 : 0;
+    if (!data.labelled()) continue;
     check.correct += there == data.labels()[static_cast<std::size_t>(i)] ? 1 : 0;
   }
 }
@@ -239,6 +242,7 @@ bool VerifyReport::agrees() const {
     if (!run.failure.empty()) return false;
     if (run.fusion) continue;
     any = true;
+    if (!classifies) continue;
     const auto least = kLeastAgreement * static_cast<double>(run.samples);
     // On few records a near tie or two are more than a thousandth of them.
     const bool enough =
@@ -258,7 +262,9 @@ VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& ses
   const FloatTensor simulated = session.Outputs(request.config, request.data, context);
   const std::size_t classes =
       simulated.values.size() / static_cast<std::size_t>(request.data.size());
-  for (std::int64_t i = 0; i < request.data.size(); ++i) {
+  report.classifies = GivesClasses(request.graph);
+  report.labelled = report.classifies && request.data.labelled();
+  for (std::int64_t i = 0; report.labelled && i < request.data.size(); ++i) {
     const float* row = simulated.values.data() + static_cast<std::size_t>(i) * classes;
     report.simulated_correct +=
         Argmax(row, classes) == request.data.labels()[static_cast<std::size_t>(i)] ? 1 : 0;
@@ -284,7 +290,8 @@ VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& ses
                                                 static_cast<std::size_t>(report.samples) *
                                                 static_cast<std::size_t>(data.size()));
       try {
-        Compare(expected, RunAll(request, data, run, report, check, context), data, check);
+        Compare(expected, RunAll(request, data, run, report, check, context), data,
+                report.classifies, check);
       } catch (const Error& error) {
         if (error.id() != ErrorId::kRuntimeFailed) throw;
         check.failure = error.message();
@@ -306,20 +313,27 @@ VerifyReport VerifyExport(const VerifyRequest& request, QuantizationSession& ses
 
 std::string VerifyText(const VerifyReport& report) {
   std::string text = fmt::format(
-      "{} records, {}; the simulation has {} correct\n\n"
+      "{} records, {}; {}\n\n"
       "{:<10} {:<7} {:>8} {:>12} {:>12} {:>14} {:>9} {:>12}\n",
-      report.samples, report.runtime, report.simulated_correct, "level", "fusion", "records",
-      "same argmax", "correct", "median |diff|", "largest", "ms/sample");
+      report.samples, report.runtime,
+      report.labelled     ? fmt::format("the simulation has {} correct", report.simulated_correct)
+      : report.classifies ? "no labels: nothing is counted as correct"
+                          : "the output is no list of classes: its differences count",
+      "level", "fusion", "records", "same argmax", "correct", "median |diff|", "largest",
+      "ms/sample");
   for (const RuntimeCheck& run : report.runs) {
     text += fmt::format("{:<10} {:<7} ", NameOf(run.level), run.fusion ? "on" : "off");
     if (!run.failure.empty()) {
       text += run.failure + "\n";
       continue;
     }
-    text += fmt::format(
-        "{:>8} {:>10.2f} % {:>12} {:>14.2e} {:>9.2e} {:>12.3f}\n", run.samples,
-        100.0 * static_cast<double>(run.same_argmax) / static_cast<double>(run.samples),
-        run.correct, run.median_difference, run.largest_difference, 1e3 * run.median_seconds);
+    const std::string same =
+        report.classifies ? fmt::format("{:.2f} %", 100.0 * static_cast<double>(run.same_argmax) /
+                                                        static_cast<double>(run.samples))
+                          : "–";
+    text += fmt::format("{:>8} {:>12} {:>12} {:>14.2e} {:>9.2e} {:>12.3f}\n", run.samples, same,
+                        report.labelled ? std::to_string(run.correct) : "–", run.median_difference,
+                        run.largest_difference, 1e3 * run.median_seconds);
   }
   const auto worst = std::max_element(
       report.layers.begin(), report.layers.end(),
@@ -350,8 +364,8 @@ std::string VerifyJson(const VerifyReport& report) {
       item["failure"] = run.failure;
     } else {
       item["samples"] = run.samples;
-      item["same_argmax"] = run.same_argmax;
-      item["correct"] = run.correct;
+      if (report.classifies) item["same_argmax"] = run.same_argmax;
+      if (report.labelled) item["correct"] = run.correct;
       item["median_difference"] = run.median_difference;
       item["largest_difference"] = run.largest_difference;
       item["median_seconds"] = run.median_seconds;
@@ -364,14 +378,14 @@ std::string VerifyJson(const VerifyReport& report) {
                       {"largest_difference", layer.largest_difference},
                       {"next_step", layer.next_step}});
   }
-  const Json json = {{"format", "bitsearch/verification/1"},
-                     {"runtime", report.runtime},
-                     {"samples", report.samples},
-                     {"simulated_correct", report.simulated_correct},
-                     {"agrees", report.agrees()},
-                     {"runs", runs},
-                     {"layers", layers},
-                     {"reasons", report.reasons}};
+  Json json = {{"format", "bitsearch/verification/1"},
+               {"runtime", report.runtime},
+               {"samples", report.samples}};
+  if (report.labelled) json["simulated_correct"] = report.simulated_correct;
+  json["agrees"] = report.agrees();
+  json["runs"] = std::move(runs);
+  json["layers"] = std::move(layers);
+  json["reasons"] = report.reasons;
   return json.dump(1) + "\n";
 }
 

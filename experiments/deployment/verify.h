@@ -38,6 +38,9 @@ struct LayerCheck {
 struct VerifyReport {
   std::string runtime;  ///< "onnxruntime-node 1.30.0"
   std::int64_t samples = 0;
+  /// The output is N × classes; else only differences of the output are reported.
+  bool classifies = true;
+  bool labelled = true;  ///< Classes are known: correct answers are counted.
   std::int64_t simulated_correct = 0;
   std::vector<RuntimeCheck> runs;
   std::vector<LayerCheck> layers;
@@ -45,8 +48,8 @@ struct VerifyReport {
   std::vector<std::string> reasons;
 
   /// Every level runs the file, with fusion and without. Without it no layer is off by more than a
-  /// step, and at least 99.9 % of the records have the same argmax (of less than 1,000: all but
-  /// one).
+  /// step and, where the network classifies, at least 99.9 % of the records have the same argmax
+  /// (of less than 1,000: all but one).
   bool agrees() const;
 };
 

@@ -3,15 +3,17 @@
 namespace bitsearch {
 
 at::Tensor ImageBatch(const Dataset& data, std::int64_t first, std::int64_t count) {
-  at::Tensor images = at::empty({count, data.channels(), data.height(), data.width()}, at::kFloat);
-  const std::int64_t stride = data.channels() * data.height() * data.width();
+  std::vector<std::int64_t> shape = data.shape();
+  shape.insert(shape.begin(), count);
+  at::Tensor images = at::empty(shape, at::kFloat);
   for (std::int64_t i = 0; i < count; ++i) {
-    data.CopyNormalised(first + i, images.data_ptr<float>() + i * stride);
+    data.CopyNormalised(first + i, images.data_ptr<float>() + i * data.elements());
   }
   return images;
 }
 
 at::Tensor LabelBatch(const Dataset& data, std::int64_t first, std::int64_t count) {
+  data.RequireLabels();
   at::Tensor labels = at::empty({count}, at::kLong);
   for (std::int64_t i = 0; i < count; ++i) {
     labels.data_ptr<std::int64_t>()[i] = data.labels()[static_cast<std::size_t>(first + i)];

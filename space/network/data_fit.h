@@ -7,8 +7,16 @@
 
 namespace bitsearch {
 
-/// Throws Error(kDataFormat) if the images have other extents than the network's input, and
-/// Error(kDataLabel) if a label is beyond its outputs. Extents that the graph leaves open suit all.
+/// Throws Error(kDataFormat) if the records have other extents than the network's input, and
+/// Error(kDataLabel) if a label is beyond its outputs. Extents that the graph leaves open suit all;
+/// unlabelled records and outputs other than N × classes have no labels to check.
 void RequireFit(const LayerGraph& graph, const Dataset& data);
+
+/// False if the first output is known not to be N × classes, as a detector's map.
+bool GivesClasses(const LayerGraph& graph);
+
+/// RequireFit, and whether accuracy can be measured. Throws Error(kDataLabel), saying what works
+/// without, if the data have no labels or the network no classes.
+void RequireAccuracy(const LayerGraph& graph, const Dataset& data);
 
 }  // namespace bitsearch

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "space/network/npy_records.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -17,16 +18,8 @@ constexpr std::int64_t kCifarPixels = 3 * 32 * 32;
 constexpr std::int64_t kCifarRecord = kCifarPixels + 1;
 constexpr std::int64_t kMaxIdxElements = std::int64_t{1} << 32;
 
-struct RawImages {
-  std::int64_t channels = 0;
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  std::vector<std::uint8_t> pixels;
-  std::vector<std::uint8_t> labels;
-};
-
-RawImages ReadCifar10(const std::vector<std::filesystem::path>& paths) {
-  RawImages raw{3, 32, 32, {}, {}};
+DataRecords ReadCifar10(const std::vector<std::filesystem::path>& paths) {
+  DataRecords raw{{3, 32, 32}, {}, {}, {}};
   for (const auto& path : paths) {
     if (std::filesystem::is_character_file(path)) {
       throw Error(ErrorId::kDataFormat, "is a device, not a file")
@@ -52,7 +45,7 @@ RawImages ReadCifar10(const std::vector<std::filesystem::path>& paths) {
             .Hint("the file is not a CIFAR-10 binary batch (1 label byte, 3072 pixel bytes)");
       }
       raw.labels.push_back(record[0]);
-      raw.pixels.insert(raw.pixels.end(), record + 1, record + kCifarRecord);
+      raw.bytes.insert(raw.bytes.end(), record + 1, record + kCifarRecord);
     }
   }
   return raw;
@@ -125,12 +118,13 @@ std::vector<std::uint8_t> ReadIdx(const std::filesystem::path& path,
   return values;
 }
 
-RawImages ReadIdxPair(const std::vector<std::filesystem::path>& paths) {
+DataRecords ReadIdxPair(const std::vector<std::filesystem::path>& paths) {
   std::vector<std::int64_t> image_extents;
   std::vector<std::int64_t> label_extents;
-  RawImages raw;
-  raw.pixels = ReadIdx(paths[0], &image_extents);
-  raw.labels = ReadIdx(paths[1], &label_extents);
+  DataRecords raw;
+  raw.bytes = ReadIdx(paths[0], &image_extents);
+  const std::vector<std::uint8_t> labels = ReadIdx(paths[1], &label_extents);
+  raw.labels.assign(labels.begin(), labels.end());
   if (image_extents.size() < 3 || label_extents.size() != 1) {
     throw Error(ErrorId::kDataFormat, "images need 3 or 4 dimensions and labels one, got " +
                                           std::to_string(image_extents.size()) + " and " +
@@ -144,9 +138,8 @@ RawImages ReadIdxPair(const std::vector<std::filesystem::path>& paths) {
         .At({paths[1].string()})
         .Hint("images and labels must come from the same set");
   }
-  raw.channels = image_extents.size() == 4 ? image_extents[1] : 1;
-  raw.height = image_extents[image_extents.size() - 2];
-  raw.width = image_extents[image_extents.size() - 1];
+  raw.shape.assign(image_extents.begin() + 1, image_extents.end());
+  if (raw.shape.size() == 2) raw.shape.insert(raw.shape.begin(), 1);
   return raw;
 }
 
@@ -154,19 +147,46 @@ std::vector<float> PerChannel(std::vector<float> values, std::int64_t channels, 
   if (values.size() == 1) values.resize(static_cast<std::size_t>(channels), values[0]);
   if (static_cast<std::int64_t>(values.size()) != channels) {
     throw Error(ErrorId::kDataSpec, std::string(what) + " has " + std::to_string(values.size()) +
-                                        " values for images of " + std::to_string(channels) +
+                                        " values for records of " + std::to_string(channels) +
                                         " channels")
         .Hint("give one value, or one per channel");
   }
   return values;
 }
 
+constexpr DataSpec::Kind kKinds[] = {DataSpec::Kind::kCifar10, DataSpec::Kind::kIdx,
+                                     DataSpec::Kind::kNpy};
+
+DataRecords ReadRecords(const DataSpec& spec) {
+  switch (spec.kind) {
+    case DataSpec::Kind::kCifar10:
+      return ReadCifar10(spec.paths);
+    case DataSpec::Kind::kIdx:
+      return ReadIdxPair(spec.paths);
+    case DataSpec::Kind::kNpy:
+      return ReadNpyRecords(spec.paths);
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string_view NameOf(DataSpec::Kind kind) {
+  switch (kind) {
+    case DataSpec::Kind::kCifar10:
+      return "cifar10";
+    case DataSpec::Kind::kIdx:
+      return "idx";
+    case DataSpec::Kind::kNpy:
+      return "npy";
+  }
+  return "";
+}
 
 DataSpec DataSpec::Parse(const std::string& text) {
   const auto fail = [&text](const std::string& why) {
     return Error(ErrorId::kDataSpec, "'" + text + "' " + why)
-        .Hint("write cifar10:FILE[,FILE] or idx:IMAGES,LABELS");
+        .Hint("write cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X[,Y]");
   };
   const std::size_t colon = text.find(':');
   if (colon == std::string::npos) throw fail("names no kind of data");
@@ -178,25 +198,23 @@ DataSpec DataSpec::Parse(const std::string& text) {
     spec.paths.emplace_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
-  if (kind == "cifar10") {
-    spec.kind = Kind::kCifar10;
-  } else if (kind == "idx") {
-    spec.kind = Kind::kIdx;
-    if (spec.paths.size() != 2) throw fail("must name two files");
-  } else {
-    throw fail("names an unknown kind of data, '" + kind + "'");
-  }
-  if (spec.paths.empty()) throw fail("names no file");
+  const auto known = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](DataSpec::Kind named) { return NameOf(named) == kind; });
+  if (known == std::end(kKinds)) throw fail("names an unknown kind of data, '" + kind + "'");
+  spec.kind = *known;
+  if (spec.kind == Kind::kIdx && spec.paths.size() != 2) throw fail("must name two files");
+  if (spec.kind == Kind::kNpy && spec.paths.size() > 2) throw fail("must name one or two files");
   return spec;
 }
 
 Dataset Dataset::Load(const DataSpec& spec) {
-  RawImages raw =
-      spec.kind == DataSpec::Kind::kCifar10 ? ReadCifar10(spec.paths) : ReadIdxPair(spec.paths);
-  const int max_label = *std::max_element(raw.labels.begin(), raw.labels.end());
-  const int class_count = std::max(10, max_label + 1);
-  Dataset all(raw.channels, raw.height, raw.width, class_count, std::move(raw.pixels),
-              std::move(raw.labels), spec.mean, spec.std);
+  DataRecords records = ReadRecords(spec);
+  int class_count = 0;
+  if (!records.labels.empty()) {
+    const int largest = *std::max_element(records.labels.begin(), records.labels.end());
+    class_count = std::max(10, largest + 1);
+  }
+  Dataset all(std::move(records), class_count, spec.mean, spec.std);
   if (spec.first == 0 && spec.samples < 0) return all;
   const std::int64_t count = spec.samples < 0 ? all.size() - spec.first : spec.samples;
   if (spec.first < 0 || count <= 0 || spec.first + count > all.size()) {
@@ -210,19 +228,22 @@ Dataset Dataset::Load(const DataSpec& spec) {
   return all.Slice(spec.first, count);
 }
 
-Dataset::Dataset(std::int64_t channels, std::int64_t height, std::int64_t width, int class_count,
-                 std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels,
-                 std::vector<float> mean, std::vector<float> std)
-    : channels_(channels),
-      height_(height),
-      width_(width),
-      class_count_(class_count),
-      pixels_(std::move(pixels)),
-      labels_(std::move(labels)),
-      mean_(PerChannel(std::move(mean), channels, "mean")),
-      std_(PerChannel(std::move(std), channels, "std")) {
-  if (static_cast<std::int64_t>(pixels_.size()) != size() * channels * height * width) {
-    throw Error(ErrorId::kInternal, "pixels do not match the number of labels");
+Dataset::Dataset(DataRecords records, int class_count, std::vector<float> mean,
+                 std::vector<float> std)
+    : records_(std::move(records)), class_count_(class_count) {
+  const std::vector<std::int64_t>& shape = records_.shape;
+  channels_ = shape.at(0);
+  width_ = shape.size() > 1 ? shape.back() : 1;
+  height_ = 1;
+  for (std::size_t i = 1; i + 1 < shape.size(); ++i) height_ *= shape[i];
+  mean_ = PerChannel(std::move(mean), channels_, "mean");
+  std_ = PerChannel(std::move(std), channels_, "std");
+  const auto values =
+      static_cast<std::int64_t>(std::max(records_.bytes.size(), records_.floats.size()));
+  size_ = elements() == 0 ? 0 : values / elements();
+  if (size_ * elements() != values || !(records_.bytes.empty() || records_.floats.empty()) ||
+      (labelled() && static_cast<std::int64_t>(records_.labels.size()) != size_)) {
+    throw Error(ErrorId::kInternal, "values do not match the number of records");
   }
   for (const float value : std_) {
     if (!(value > 0.0F)) {
@@ -232,9 +253,20 @@ Dataset::Dataset(std::int64_t channels, std::int64_t height, std::int64_t width,
   }
 }
 
-std::span<const std::uint8_t> Dataset::Pixels(std::int64_t index) const {
-  const auto count = static_cast<std::size_t>(channels_ * height_ * width_);
-  return {pixels_.data() + static_cast<std::size_t>(index) * count, count};
+Dataset::Dataset(std::int64_t channels, std::int64_t height, std::int64_t width, int class_count,
+                 std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels,
+                 std::vector<float> mean, std::vector<float> std)
+    : Dataset(
+          DataRecords{
+              {channels, height, width}, std::move(pixels), {}, {labels.begin(), labels.end()}},
+          class_count, std::move(mean), std::move(std)) {}
+
+void Dataset::RequireLabels() const {
+  if (labelled()) return;
+  throw Error(ErrorId::kDataLabel, "accuracy and losses need labels, and the data have none")
+      .Hint(
+          "give npy:X,Y; without labels: calibration, sensitivity --method kl or output-mse, "
+          "export and its --verify");
 }
 
 void Dataset::CopyNormalised(std::int64_t index, float* out) const {
@@ -242,7 +274,9 @@ void Dataset::CopyNormalised(std::int64_t index, float* out) const {
 }
 
 void Dataset::CopyAugmented(std::int64_t index, int dx, int dy, bool flip, float* out) const {
-  const std::uint8_t* pixels = Pixels(index).data();
+  const std::int64_t start = index * elements();
+  const std::uint8_t* bytes = records_.bytes.empty() ? nullptr : records_.bytes.data() + start;
+  const float* floats = bytes == nullptr ? records_.floats.data() + start : nullptr;
   for (std::int64_t c = 0; c < channels_; ++c) {
     const float mean = mean_[static_cast<std::size_t>(c)];
     const float std = std_[static_cast<std::size_t>(c)];
@@ -254,22 +288,29 @@ void Dataset::CopyAugmented(std::int64_t index, int dx, int dy, bool flip, float
       for (std::int64_t x = 0; x < width_; ++x) {
         const std::int64_t from_x = (flip ? width_ - 1 - x : x) + dx;
         const bool inside = from_y >= 0 && from_y < height_ && from_x >= 0 && from_x < width_;
-        *out++ =
-            inside
-                ? (static_cast<float>(pixels[(c * height_ + from_y) * width_ + from_x]) / 255.0F -
-                   mean) /
-                      std
-                : black;
+        if (!inside) {
+          *out++ = black;
+          continue;
+        }
+        const std::int64_t place = (c * height_ + from_y) * width_ + from_x;
+        const float value =
+            bytes != nullptr ? static_cast<float>(bytes[place]) / 255.0F : floats[place];
+        *out++ = (value - mean) / std;
       }
     }
   }
 }
 
 Dataset Dataset::Slice(std::int64_t first, std::int64_t count) const {
-  const std::int64_t pixels = channels_ * height_ * width_;
-  return Dataset(channels_, height_, width_, class_count_,
-                 {pixels_.begin() + first * pixels, pixels_.begin() + (first + count) * pixels},
-                 {labels_.begin() + first, labels_.begin() + first + count}, mean_, std_);
+  DataRecords kept;
+  kept.shape = records_.shape;
+  const auto copy = [](const auto& from, auto& to, std::int64_t begin, std::int64_t length) {
+    if (!from.empty()) to.assign(from.begin() + begin, from.begin() + begin + length);
+  };
+  copy(records_.bytes, kept.bytes, first * elements(), count * elements());
+  copy(records_.floats, kept.floats, first * elements(), count * elements());
+  copy(records_.labels, kept.labels, first, count);
+  return Dataset(std::move(kept), class_count_, mean_, std_);
 }
 
 }  // namespace bitsearch

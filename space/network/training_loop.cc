@@ -22,6 +22,11 @@ EpochBatches::EpochBatches(const Dataset& data, const BatchOptions& options, std
                                          std::to_string(options.batch_size))
         .Hint("use a smaller batch or more images");
   }
+  data.RequireLabels();
+  if (!data.is_image() && (options.crop_padding != 0 || options.flip)) {
+    throw Error(ErrorId::kDataSpec, "the records are no images, which cropping and flipping is for")
+        .Hint("set train.crop_padding: 0 and train.flip: false");
+  }
   // A Fisher–Yates shuffle.
   std::iota(order_.begin(), order_.end(), 0);
   RandomStream random(seed, options.stream + ".shuffle", static_cast<std::uint64_t>(epoch));
@@ -38,10 +43,11 @@ TrainingBatch EpochBatches::Next(at::Device device) {
   const std::span<const std::int64_t> records(order_.data() + next_ * options_.batch_size,
                                               static_cast<std::size_t>(options_.batch_size));
   ++next_;
-  at::Tensor images =
-      at::empty({options_.batch_size, data_.channels(), data_.height(), data_.width()}, at::kFloat);
+  std::vector<std::int64_t> shape = data_.shape();
+  shape.insert(shape.begin(), options_.batch_size);
+  at::Tensor images = at::empty(shape, at::kFloat);
   at::Tensor labels = at::empty({options_.batch_size}, at::kLong);
-  const std::int64_t stride = data_.channels() * data_.height() * data_.width();
+  const std::int64_t stride = data_.elements();
   const auto shifts = static_cast<std::uint64_t>(2 * options_.crop_padding + 1);
   float* out = images.data_ptr<float>();
   std::int64_t* label = labels.data_ptr<std::int64_t>();
@@ -53,7 +59,9 @@ TrainingBatch EpochBatches::Next(at::Device device) {
     out += stride;
     *label++ = data_.labels()[static_cast<std::size_t>(record)];
   }
-  return {images.to(device).contiguous(at::MemoryFormat::ChannelsLast), labels.to(device)};
+  images = images.to(device);
+  if (images.dim() == 4) images = images.contiguous(at::MemoryFormat::ChannelsLast);
+  return {images, labels.to(device)};
 }
 
 double CosineRate(double highest, double lowest, double warmup_epochs, double epochs,

@@ -77,6 +77,8 @@ NpyArray ParseNpy(std::span<const std::byte> bytes, const std::string& name) {
   for (const ElementType& type : kTypes) {
     if (type_name != type.name) continue;
     if (bytes.size() - start - length < count * type.size) throw fail("is truncated");
+    array.is_integer = type_name[0] != 'f';
+    array.is_byte = type_name == "u1";
     array.values.resize(count);
     type.convert(bytes.data() + start + length, array.values);
     return array;

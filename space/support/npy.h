@@ -14,6 +14,8 @@ namespace bitsearch {
 struct NpyArray {
   std::vector<std::int64_t> shape;
   std::vector<double> values;  ///< Row-major.
+  bool is_integer = false;     ///< What the file holds, before the conversion.
+  bool is_byte = false;        ///< uint8
 };
 
 /// Reads the bytes of a .npy file; `name` stands in messages. Throws Error(kArrayFormat): not .npy,

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,8 +21,9 @@ namespace fs = std::filesystem;
 class DatasetTest : public testing::Test {
  protected:
   DatasetTest() {
-    folder_ = fs::path(testing::TempDir()) /
-              ("dataset_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    folder_ =
+        fs::path(testing::TempDir()) /
+        ("dataset_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::create_directories(folder_);
   }
   ~DatasetTest() override { fs::remove_all(folder_); }
@@ -59,10 +61,11 @@ class DatasetTest : public testing::Test {
 };
 
 TEST_F(DatasetTest, ReadsPlainAndGzippedIdxAlike) {
-  const std::string images = IdxHeader({2, 2, 3}) + std::string("\x00\x33\x66\x99\xcc\xff\x01\x02\x03\x04\x05\x06", 12);
+  const std::string images =
+      IdxHeader({2, 2, 3}) + std::string("\x00\x33\x66\x99\xcc\xff\x01\x02\x03\x04\x05\x06", 12);
   const std::string labels = IdxHeader({2}) + std::string("\x07\x01", 2);
-  const Dataset plain = Dataset::Load(
-      DataSpec::Parse("idx:" + Write("i", images) + "," + Write("l", labels)));
+  const Dataset plain =
+      Dataset::Load(DataSpec::Parse("idx:" + Write("i", images) + "," + Write("l", labels)));
   const Dataset zipped = Dataset::Load(
       DataSpec::Parse("idx:" + Write("i.gz", images, true) + "," + Write("l.gz", labels, true)));
   for (const Dataset* data : {&plain, &zipped}) {
@@ -166,6 +169,85 @@ TEST(DatasetSharedDataTest, CifarPrefixesAreBalanced) {
   std::array<int, 10> counts{};
   for (int i = 0; i < 50; ++i) ++counts[data.labels()[static_cast<std::size_t>(i)]];
   for (const int count : counts) EXPECT_EQ(count, 5);
+}
+
+/// A .npy file of version 1: the header padded to a multiple of 64 bytes, then the elements.
+template <typename T>
+std::string Npy(const std::string& type, const std::string& shape, const std::vector<T>& values) {
+  std::string header =
+      "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  while ((header.size() + 11) % 64 != 0) header += ' ';
+  header += '\n';
+  std::string bytes = "\x93NUMPY";
+  bytes += '\x01';
+  bytes += '\0';
+  bytes += static_cast<char>(header.size() & 0xff);
+  bytes += static_cast<char>(header.size() >> 8);
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  return bytes;
+}
+
+TEST_F(DatasetTest, ReadsNumpyFloatsAsTheyAre) {
+  std::vector<float> values(2 * 3 * 2 * 2);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 7.5F;
+  const std::string x = Write("x.npy", Npy("<f4", "2, 3, 2, 2", values));
+  const std::string y = Write("y.npy", Npy<std::int64_t>("<i8", "2,", {300, 1}));
+  const Dataset labelled = Dataset::Load(DataSpec::Parse("npy:" + x + "," + y));
+  ASSERT_EQ(labelled.size(), 2);
+  EXPECT_EQ(labelled.shape(), (std::vector<std::int64_t>{3, 2, 2}));
+  EXPECT_EQ(labelled.labels(), (std::vector<std::int32_t>{300, 1}));
+  std::vector<float> record(12);
+  labelled.CopyNormalised(1, record.data());
+  EXPECT_EQ(record, std::vector<float>(values.begin() + 12, values.end()));
+  // Part of the set is a set of the same kind.
+  labelled.Slice(1, 1).CopyNormalised(0, record.data());
+  EXPECT_EQ(record, std::vector<float>(values.begin() + 12, values.end()));
+  EXPECT_EQ(labelled.Slice(1, 1).labels()[0], 1);
+}
+
+TEST_F(DatasetTest, NormalisesNumpyBytesAsImages) {
+  const std::string x = Write("x.npy", Npy<std::uint8_t>("|u1", "1, 1, 1, 2", {0, 255}));
+  DataSpec spec = DataSpec::Parse("npy:" + x);
+  spec.mean = {0.5F};
+  spec.std = {0.25F};
+  std::vector<float> record(2);
+  Dataset::Load(spec).CopyNormalised(0, record.data());
+  EXPECT_EQ(record, (std::vector<float>{-2.0F, 2.0F}));
+}
+
+TEST_F(DatasetTest, NumpyWithoutLabelsSaysSoAndIsRefusedWhereTheyAreNeeded) {
+  const std::string x = Write("x.npy", Npy<float>("<f4", "2, 3", {1, 2, 3, 4, 5, 6}));
+  const Dataset data = Dataset::Load(DataSpec::Parse("npy:" + x));
+  EXPECT_FALSE(data.labelled());
+  EXPECT_EQ(data.size(), 2);
+  EXPECT_FALSE(data.is_image());
+  std::vector<float> record(3);
+  data.CopyNormalised(1, record.data());
+  EXPECT_EQ(record, (std::vector<float>{4, 5, 6}));
+  try {
+    data.RequireLabels();
+    ADD_FAILURE() << "labels were not missed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.id(), ErrorId::kDataLabel);
+    EXPECT_FALSE(error.hint().empty());
+  }
+}
+
+TEST_F(DatasetTest, RefusesNumpyFilesThatAreNoRecords) {
+  const std::string x = Write("x.npy", Npy<float>("<f4", "2, 2", {1, 2, 3, 4}));
+  const auto with = [&](const std::string& labels) {
+    return IdOf("npy:" + x + "," + Write("y.npy", labels));
+  };
+  EXPECT_EQ(with(Npy<std::int64_t>("<i8", "3,", {0, 1, 2})), ErrorId::kDataCount);
+  EXPECT_EQ(with(Npy<std::int64_t>("<i8", "2,", {0, -1})), ErrorId::kDataLabel);
+  EXPECT_EQ(with(Npy<float>("<f4", "2,", {0, 1})), ErrorId::kDataLabel);
+  EXPECT_EQ(with(Npy<std::int64_t>("<i8", "2, 1", {0, 1})), ErrorId::kDataFormat);
+  EXPECT_EQ(IdOf("npy:" + Write("one.npy", Npy<float>("<f4", "2,", {1, 2}))), ErrorId::kDataFormat);
+  const float nan = std::nanf("");
+  EXPECT_EQ(IdOf("npy:" + Write("nan.npy", Npy<float>("<f4", "2, 1", {1, nan}))),
+            ErrorId::kDataFormat);
+  EXPECT_EQ(IdOf("npy:" + Write("text.npy", "no array")), ErrorId::kArrayFormat);
 }
 
 }  // namespace
