@@ -103,6 +103,75 @@ INSTANTIATE_TEST_SUITE_P(Choices, ExportVerify,
                                          Choice{"mixed", "5", "runtime", "compute"},
                                          Choice{"mixed", "8", "layer_inputs", "storage"}));
 
+struct Deployed {
+  std::string file;   ///< Without .onnx.
+  std::string shape;  ///< Of the recorded input.
+};
+
+/// Networks as others deploy them: opsets 9 and 11, Constant weights, one without classes. The
+/// recorded input calibrates and is what both sides compute.
+class ExportDeployed : public testing::TestWithParam<Deployed> {};
+
+TEST_P(ExportDeployed, OldOpsetsAndOutputsWithoutClassesAgreeToo) {
+  BITSEARCH_SKIP_WITHOUT_RUNTIME();
+  const std::filesystem::path base =
+      std::filesystem::path(BITSEARCH_SHARED_DATA) / "onnx/ocr" / GetParam().file;
+  const std::string model = base.string() + ".onnx";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << "test data absent: " << model;
+  const ScratchFolder folder;
+  const std::filesystem::path array = folder.path() / "x.npy";
+  {
+    std::string header =
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + GetParam().shape + "), }";
+    while ((header.size() + 11) % 64 != 0) header += ' ';
+    header += '\n';
+    std::ofstream out(array, std::ios::binary);
+    out << "\x93NUMPY" << '\x01' << '\0' << static_cast<char>(header.size()) << '\0' << header
+        << std::ifstream(base.string() + ".in.f32", std::ios::binary).rdbuf();
+  }
+  const std::filesystem::path config = folder.path() / "config.csv";
+  {
+    std::ofstream out(config);
+    out << "layer,weight_bits,activation_bits\n";
+    const LayerGraph graph = ReadOnnx(model);
+    for (const Layer& layer : graph.layers()) out << layer.id << ",8,8\n";
+  }
+  ChildProcess child;
+  child.command = {BITSEARCH_EXECUTABLE,
+                   "export",
+                   config.string(),
+                   "--model",
+                   model,
+                   "--format",
+                   "onnx",
+                   "--out",
+                   (folder.path() / "out.onnx").string(),
+                   "--placement",
+                   "runtime",
+                   "--calibration",
+                   "npy:" + array.string(),
+                   "--calibration-samples",
+                   "1",
+                   "--verify",
+                   "--data",
+                   "npy:" + array.string(),
+                   "--json"};
+  const ChildResult result = RunChild(child);
+  ASSERT_EQ(result.exit_status, 0) << result.errors << result.output;
+  const Json report = Json::parse(result.output);
+  EXPECT_TRUE(report.at("agrees").get<bool>());
+  EXPECT_FALSE(report.contains("simulated_correct"));
+  for (const Json& run : report.at("runs")) {
+    EXPECT_FALSE(run.contains("failure")) << run;
+    EXPECT_FALSE(run.contains("correct"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ocr, ExportDeployed,
+                         testing::Values(Deployed{"ch_ppocr_mobile_v2.0_cls_infer",
+                                                  "2, 3, 48, 192"},
+                                         Deployed{"ch_PP-OCRv4_det_infer", "1, 3, 160, 160"}));
+
 TEST(ExportVerify, SaysWhichRuntimeIsMissing) {
   const ScratchFolder folder;
   const RuntimeLocation nowhere{{"no-such-program"}, {}};
