@@ -168,9 +168,7 @@ ExitCode Export(const ExportOptions& options, CommandContext& context) {
     context.out << options.out << '\n';
     return ExitCode::kDone;
   }
-  const OnnxExport exported =
-      BuildQuantizedOnnx(*source.graph, source.document, onnx, source.place);
-  return Verify(options, source, exported.graph, context);
+  return Verify(options, source, *file.network, context);
 }
 
 std::string Footer() {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "experiments/deployment/runtime_scores.h"
+#include "experiments/deployment/runtime_records.h"
 #include "experiments/run_directory.h"
 #include "experiments/search_inputs.h"
 #include "space/graph/onnx_writer.h"
@@ -109,11 +109,12 @@ void TimeLines(const DeployOptions& options, const LayerGraph& graph, const fs::
 void ScoreLines(const DeployOptions& options, const Experiment& experiment, const LayerGraph& graph,
                 const fs::path& folder, Deployment& deployment, const RunContext& context) {
   const Dataset data = FirstRecords(*experiment.data.search, options.samples);
+  RuntimeRequest request;
   for (std::size_t i = 0; i < deployment.lines.size(); ++i) {
-    const RuntimeScore score =
-        ScoreInRuntime(options.runtime, FileOf(folder, i), graph, data, context);
-    deployment.lines[i].samples = score.samples;
-    deployment.lines[i].correct = score.correct;
+    request.model = FileOf(folder, i);
+    const RecordOutputs outputs = RunRecords(options.runtime, request, graph, data, context);
+    deployment.lines[i].samples = outputs.records;
+    deployment.lines[i].correct = CountCorrect(outputs, data);
     context.progress->Progress("score", static_cast<std::int64_t>(i) + 1,
                                static_cast<std::int64_t>(deployment.lines.size()));
   }
@@ -205,11 +206,13 @@ Deployment Deploy(const DeployOptions& options, const BackendFactory& backend,
   if (network.latency) CompareDevices(*network.latency, deployment);
   NoteReferences(deployment);
   if (experiment.data.report) {
-    const RuntimeScore score = ScoreInRuntime(
-        options.runtime, FileOf(scratch.path(), deployment.decision.chosen), network.graph,
-        FirstRecords(*experiment.data.report, options.samples), context);
-    deployment.report_samples = score.samples;
-    deployment.report_correct = score.correct;
+    const Dataset data = FirstRecords(*experiment.data.report, options.samples);
+    RuntimeRequest request;
+    request.model = FileOf(scratch.path(), deployment.decision.chosen);
+    const RecordOutputs outputs =
+        RunRecords(options.runtime, request, network.graph, data, context);
+    deployment.report_samples = outputs.records;
+    deployment.report_correct = CountCorrect(outputs, data);
   }
   WriteFiles(options, scratch.path(), network.latency, deployment);
   return deployment;
