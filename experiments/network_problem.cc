@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "experiments/deployment/formats/config_format.h"
 #include "search/solver.h"
 #include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
@@ -291,6 +292,11 @@ NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   }
   AddTies(&network, experiment.quantization.placement);
   named.problem.Validate();
+  for (const std::filesystem::path& file : experiment.search.start) {
+    const ConfigDocument document = ReadAnyConfig(file, &network.graph).document;
+    network.starts.push_back({"start " + file.filename().string(),
+                              ConfigForGraph(document, network.graph, file.string())});
+  }
   return network;
 }
 
@@ -405,17 +411,22 @@ BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>&
   return config;
 }
 
-std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config) {
+std::optional<std::vector<ChoiceIndex>> FindChoice(const NamedProblem& named,
+                                                   const BitConfig& config) {
   std::vector<ChoiceIndex> choice;
   for (std::size_t l = 0; l < config.choices.size(); ++l) {
     const std::vector<BitChoice>& candidates = named.choices[l];
     const auto found = std::find(candidates.begin(), candidates.end(), config.choices[l]);
-    if (found == candidates.end()) {
-      throw Error(ErrorId::kInternal, "a configuration has a choice that is no candidate");
-    }
+    if (found == candidates.end()) return std::nullopt;
     choice.emplace_back(static_cast<std::size_t>(found - candidates.begin()));
   }
   return choice;
+}
+
+std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config) {
+  auto choice = FindChoice(named, config);
+  if (!choice) throw Error(ErrorId::kInternal, "a configuration has a choice that is no candidate");
+  return *std::move(choice);
 }
 
 std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network) {

@@ -103,6 +103,18 @@ void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedPro
   scope.Write(FrontierName(resource), json.str());
 }
 
+/// The row of a starting configuration, which need keep neither budget nor candidates.
+ResultLine StartLine(const NamedProblem& limited, const StartConfig& start) {
+  ResultLine line{start.name, "", {start.config}};
+  const auto choice = FindChoice(limited, start.config);
+  if (!choice) {
+    line.note = "outside the search space";
+  } else if (!limited.problem.Assess(*choice).feasible()) {
+    line.note = "above the budget, or ties broken";
+  }
+  return line;
+}
+
 void Search(const SearchInputs& inputs, StageScope& scope) {
   const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
   const RunContext& context = scope.context();
@@ -144,6 +156,9 @@ void Search(const SearchInputs& inputs, StageScope& scope) {
       }
       lines.lines.push_back(std::move(line));
     }
+    for (const StartConfig& start : inputs.network.starts) {
+      lines.lines.push_back(StartLine(limited, start));
+    }
     all.push_back(std::move(lines));
   }
   scope.Write(kLinesName, LinesJson(all));
@@ -157,8 +172,14 @@ Stage SearchStage(SearchInputs& inputs) {
   relevant.budgets = inputs.experiment.budgets;
   relevant.search = inputs.experiment.search;
   relevant.baselines = inputs.experiment.baselines;
+  // What the files say counts, not where they lie.
+  relevant.search.start.clear();
+  std::string starts;
+  for (const StartConfig& start : inputs.network.starts) {
+    starts += "start " + start.name + " " + start.config.Canonical() + "\n";
+  }
   Stage stage{"search",
-              ExperimentText(relevant) + CandidatesText(inputs.network.named),
+              ExperimentText(relevant) + CandidatesText(inputs.network.named) + starts,
               inputs.cost_names,
               {kLinesName},
               {}};

@@ -92,7 +92,7 @@ void ReadGoal(const YamlNode& node, Experiment& experiment) {
   experiment.goal = goal;
 }
 
-void ReadSearch(const YamlNode& node, Experiment& experiment) {
+void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
   SearchSection& search = experiment.search;
   search.solver = node["solver"].String(search.solver);
   search.time_limit_s = node["time_limit_s"].Number(0.0, {0.0});
@@ -100,6 +100,8 @@ void ReadSearch(const YamlNode& node, Experiment& experiment) {
   search.frontier = ReadNames(node["frontier"], {}, BudgetResources());
   search.max_points = node["max_points"].Integer(search.max_points, {2});
   search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
+  if (!node["start"].present()) return;
+  for (const YamlNode& item : node["start"].Items()) search.start.push_back(paths.Read(item));
 }
 
 void ReadBaselines(const YamlNode& node, Experiment& experiment) {
@@ -124,7 +126,7 @@ void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
   ReadCosts(root["costs"], paths, experiment);
   ReadBudgets(root["budgets"], experiment);
   ReadGoal(root["goal"], experiment);
-  ReadSearch(root["search"], experiment);
+  ReadSearch(root["search"], paths, experiment);
   ReadBaselines(root["baselines"], experiment);
 }
 
