@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "experiments/command_line/latency_check_command.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/deployment/fixed_ranges.h"
 #include "space/graph/onnx_reader.h"
@@ -386,6 +387,7 @@ void AddLatencyCommand(CLI::App& app, CommandContext& context) {
   AddMeasure(*latency, context);
   AddImport(*latency, context);
   AddShow(*latency, context);
+  AddLatencyCheck(*latency, context);
 }
 
 }  // namespace bitsearch
