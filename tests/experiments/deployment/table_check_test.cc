@@ -8,6 +8,7 @@
 #include <set>
 
 #include "space/graph/rewrites.h"
+#include "space/graph/shape_inference.h"
 #include "space/graph/ties.h"
 #include "space/network/builtin.h"
 #include "space/support/error.h"
@@ -19,7 +20,11 @@ namespace {
 const BitChoice kFloat = {NumberFormat::Float32(), NumberFormat::Float32()};
 const BitChoice kEight = {NumberFormat::Integer(8), NumberFormat::Integer(8)};
 
-LayerGraph Net() { return FoldBatchNorm(BuildResNet(8, {3, 8, 8, 10}, 1)); }
+LayerGraph Net() {
+  LayerGraph graph = FoldBatchNorm(BuildResNet(8, {3, 8, 8, 10}, 1));
+  InferShapes(graph);
+  return graph;
+}
 
 LatencyTable TableOf(const LayerGraph& graph) {
   LatencyTable table;
