@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "experiments/command_line/model_options.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/deployment/formats/config_format.h"
 #include "experiments/deployment/table_check.h"
-#include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
 #include "space/hardware/latency_csv.h"
 #include "space/support/error.h"
@@ -21,6 +21,7 @@ namespace {
 struct CheckOptions {
   std::string table;
   std::string model;
+  std::vector<std::string> shapes;
   std::vector<std::string> configs;
   std::int64_t count = 20;
   std::int64_t seed = 0;
@@ -34,7 +35,7 @@ ExitCode Check(const CheckOptions& options, CommandContext& context) {
   LatencyTable table = ReadLatencyCsv(options.table);
   const std::string transitions = TransitionsPathFor(options.table);
   if (std::filesystem::exists(transitions)) ReadTransitionsCsv(transitions, &table);
-  const LayerGraph graph = FoldBatchNorm(ReadOnnx(options.model));
+  const LayerGraph graph = FoldBatchNorm(ReadModel(options.model, options.shapes));
   std::vector<NamedConfig> configs;
   for (const std::string& file : options.configs) {
     const ConfigDocument document = ReadAnyConfig(file, &graph).document;
@@ -64,6 +65,7 @@ void AddLatencyCheck(CLI::App& latency, CommandContext& context) {
       ->required();
   command->add_option("--model", options->model, "The float model that the table is of")
       ->required();
+  AddShapeOption(*command, options->shapes);
   command
       ->add_option("--config", options->configs,
                    "A configuration to run, in any format; several times; else random mixes")
