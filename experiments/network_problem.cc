@@ -9,7 +9,6 @@
 #include <map>
 #include <set>
 
-#include "experiments/deployment/formats/config_format.h"
 #include "search/solver.h"
 #include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
@@ -292,11 +291,6 @@ NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   }
   AddTies(&network, experiment.quantization.placement);
   named.problem.Validate();
-  for (const std::filesystem::path& file : experiment.search.start) {
-    const ConfigDocument document = ReadAnyConfig(file, &network.graph).document;
-    network.starts.push_back({"start " + file.filename().string(),
-                              ConfigForGraph(document, network.graph, file.string())});
-  }
   return network;
 }
 

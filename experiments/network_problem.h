@@ -22,7 +22,7 @@ namespace bitsearch {
 
 /// A configuration that the experiment starts from.
 struct StartConfig {
-  std::string name;  ///< "start " and its file's name: the row in the result table.
+  std::string name;  ///< "start FOLDER/FILE": the row in the result table.
   BitConfig config;
 };
 
@@ -47,8 +47,8 @@ struct NetworkProblem {
 std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
                                                const LayerGraph& graph);
 
-/// Reads model, latency table and starting configurations and builds the problem. Throws the errors
-/// of ReadOnnx, ReadLatencyCsv, ReadAnyConfig and Candidates, Error(kLatencyMissing).
+/// Reads model and latency table and builds the problem, without starting configurations. Throws
+/// the errors of ReadOnnx, ReadLatencyCsv and Candidates, Error(kLatencyMissing).
 NetworkProblem BuildNetworkProblem(const Experiment& experiment);
 
 /// `named` with the report's losses. Throws Error(kLayerUnknown), Error(kCostMissing) if a layer or

@@ -112,7 +112,7 @@ void ReadBaselines(const YamlNode& node, Experiment& experiment) {
     return;
   }
   section.lines = ReadNames(node["lines"], usual, BaselineNames());
-  section.random_count = node["random_count"].Integer(section.random_count, {1});
+  section.random_count = node["random_count"].Integer(section.random_count, {1, 100'000});
   constexpr double kAll = 100.0;
   section.random_tolerance_percent =
       node["random_tolerance_percent"].Number(section.random_tolerance_percent, {0.0, kAll});

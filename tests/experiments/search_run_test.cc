@@ -344,9 +344,9 @@ TEST_F(SearchRunTest, StartingConfigurationsAreRowsAndCandidates) {
   const auto rows = rows_of("short");
   // Two candidates: the additive optimum and the start, which 40 measured ones had found.
   EXPECT_EQ(rows.at("ours").predicted_loss_nats, rows_of("long").at("ours").predicted_loss_nats);
-  EXPECT_EQ(rows.at("start config_1.json").costs, rows.at("ours").costs);
-  EXPECT_TRUE(rows.at("start wide.csv").top1_percent.has_value());
-  EXPECT_THAT(rows.at("start wide.csv").note, ::testing::HasSubstr("outside the search space"));
+  EXPECT_EQ(rows.at("start long/config_1.json").costs, rows.at("ours").costs);
+  EXPECT_TRUE(rows.at("start " + folder_.filename().string() + "/wide.csv").top1_percent.has_value());
+  EXPECT_THAT(rows.at("start " + folder_.filename().string() + "/wide.csv").note, ::testing::HasSubstr("outside the search space"));
 
   // A changed file is another start; a moved one is not.
   fuse_.left = 0;
