@@ -1,5 +1,6 @@
 #include "space/network/dataset.h"
 
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
