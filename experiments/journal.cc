@@ -178,4 +178,15 @@ std::map<std::string, double> Journal::Seconds() const {
   });
 }
 
+std::map<std::string, std::int64_t> Journal::ItemCounts() const {
+  return database_->Do([&] {
+    std::map<std::string, std::int64_t> counts;
+    SQLite::Statement query(database_->sqlite, "SELECT stage, COUNT(*) FROM items GROUP BY stage");
+    while (query.executeStep()) {
+      counts[query.getColumn(0).getString()] = query.getColumn(1).getInt64();
+    }
+    return counts;
+  });
+}
+
 }  // namespace bitsearch

@@ -3,6 +3,7 @@
 // took. SQLite, one transaction per entry, so that a killed process loses at most the item in hand.
 // Must not know what the stages are.
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -46,6 +47,8 @@ class Journal {
   /// Adds to the time spent on a stage, over all processes that worked on it.
   void AddSeconds(const std::string& stage, double seconds);
   std::map<std::string, double> Seconds() const;
+  /// Journalled items by stage, over all inputs: how far a stage is that still goes on.
+  std::map<std::string, std::int64_t> ItemCounts() const;
 
  private:
   struct Database;

@@ -18,8 +18,6 @@
 namespace bitsearch {
 namespace {
 
-constexpr const char* kCandidatesName = "candidates.csv";
-
 void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
   const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
   std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));

@@ -86,6 +86,27 @@ Stage SensitivityStage(SearchInputs& inputs) {
 
 namespace {
 
+/// The points on both sides of each budget's limit of the resource: what a reader asks for first.
+std::vector<std::size_t> PointsAtBudgets(const SearchInputs& inputs, const NamedProblem& named,
+                                         const Frontier& frontier, ResourceIndex resource) {
+  std::vector<std::size_t> at;
+  for (const Budget& budget : inputs.experiment.budgets) {
+    const NamedProblem limited = WithBudget(inputs.network, named, budget);
+    const std::optional<std::int64_t>& limit = limited.problem.resources[resource.value].limit;
+    if (!limit.has_value()) continue;
+    const std::vector<FrontierPoint>& points = frontier.points();
+    const auto above =
+        static_cast<std::size_t>(std::partition_point(points.begin(), points.end(),
+                                                      [&](const FrontierPoint& point) {
+                                                        return point.resources.front() <= *limit;
+                                                      }) -
+                                 points.begin());
+    if (above > 0) at.push_back(above - 1);
+    if (above < points.size()) at.push_back(above);
+  }
+  return at;
+}
+
 void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedProblem& named,
                    const std::string& resource) {
   FrontierOptions options;
@@ -97,7 +118,10 @@ void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedPro
   output.computed_points = frontier.points().size();
   const auto most = static_cast<std::size_t>(inputs.experiment.search.max_points);
   output.thinned = output.computed_points > most;
-  if (output.thinned) frontier = ThinnedTo(frontier, most);
+  if (output.thinned) {
+    frontier = ThinnedTo(frontier, most,
+                         PointsAtBudgets(inputs, named, frontier, options.resources.front()));
+  }
   std::ostringstream json;
   WriteFrontierJson(named, frontier, output, json);
   scope.Write(FrontierName(resource), json.str());

@@ -198,7 +198,7 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
        {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
         "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
         "results.json", "results.csv", "results.txt", "config_1.json", "config_2.json",
-        "report.html"}) {
+        "explanation_1.json", "explanation_2.json", "network.json", "report.html", "report.md"}) {
     EXPECT_TRUE(artifacts.contains(name)) << name;
     EXPECT_FALSE(artifacts.at(name).empty()) << name;
   }
@@ -212,7 +212,7 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
     }
   }
   EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
-  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("<svg"));
+  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("bitsearch/explanation/1"));
 }
 
 TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {
