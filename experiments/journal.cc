@@ -26,22 +26,26 @@ struct Journal::Database {
     try {
       return work();
     } catch (const SQLite::Exception& failure) {
-      // SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY: nothing is wrong with what is in the file.
-      constexpr int kReadOnly = 8;
-      constexpr int kInputOutput = 10;
-      constexpr int kFull = 13;
-      constexpr int kPrimary = 0xff;
-      const int code = failure.getErrorCode() & kPrimary;
-      if (code == kFull || code == kInputOutput || code == kReadOnly) {
-        throw Error(ErrorId::kFileWrite,
-                    std::string("cannot write the journal (") + failure.what() + ")")
-            .At({path, 0, 0})
-            .Hint(
-                "free space or mend the folder's permissions, then go on with --resume; what is "
-                "in the journal stays");
-      }
-      throw Damaged(path, failure.what());
+      throw Translated(path, failure);
     }
+  }
+
+  static Error Translated(const std::string& path, const SQLite::Exception& failure) {
+    // SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY: nothing is wrong with what is in the file.
+    constexpr int kReadOnly = 8;
+    constexpr int kInputOutput = 10;
+    constexpr int kFull = 13;
+    constexpr int kPrimary = 0xff;
+    const int code = failure.getErrorCode() & kPrimary;
+    if (code != kFull && code != kInputOutput && code != kReadOnly) {
+      return Damaged(path, failure.what());
+    }
+    return Error(ErrorId::kFileWrite,
+                 std::string("cannot write the journal (") + failure.what() + ")")
+        .At({path, 0, 0})
+        .Hint(
+            "free space or mend the folder's permissions, then go on with --resume; what is in the "
+            "journal stays");
   }
 
   static Error Damaged(const std::string& path, const std::string& why) {
@@ -73,7 +77,7 @@ Journal::Journal(const std::filesystem::path& path) {
         "CREATE TABLE IF NOT EXISTS seconds(stage TEXT PRIMARY KEY, seconds REAL NOT NULL);");
     sqlite.exec("PRAGMA user_version=" + std::to_string(kFormat));
   } catch (const SQLite::Exception& failure) {
-    throw Database::Damaged(path.string(), failure.what());
+    throw Database::Translated(path.string(), failure);
   }
 }
 
@@ -127,6 +131,15 @@ void Journal::FinishStage(const std::string& stage, const std::string& input_has
     insert.bind(2, input_hash);
     insert.exec();
     transaction.commit();
+  });
+}
+
+std::vector<std::string> Journal::ArtifactNames() const {
+  return database_->Do([&] {
+    std::vector<std::string> names;
+    SQLite::Statement query(database_->sqlite, "SELECT DISTINCT name FROM artifacts ORDER BY name");
+    while (query.executeStep()) names.push_back(query.getColumn(0).getString());
+    return names;
   });
 }
 

@@ -37,6 +37,9 @@ class Journal {
   void FinishStage(const std::string& stage, const std::string& input_hash,
                    const std::vector<ArtifactRecord>& artifacts);
 
+  /// What finished stages have written, the last time that each was finished.
+  std::vector<std::string> ArtifactNames() const;
+
   /// The result of an item of a stage on inputs of this hash.
   std::optional<std::string> Item(const std::string& stage, const std::string& input_hash,
                                   const std::string& key) const;

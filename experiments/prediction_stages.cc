@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "experiments/baselines.h"
@@ -52,6 +53,26 @@ Stage CostStage(SearchInputs& inputs) {
   return stage;
 }
 
+namespace {
+
+/// Before they are kept: overflowing weights would be found in our own file later.
+void RequireFinite(const SensitivityReport& report, const std::filesystem::path& model) {
+  for (const LayerSensitivity& layer : report.layers) {
+    for (const ChoiceSensitivity& choice : layer.choices) {
+      if (std::isfinite(choice.loss_increase)) continue;
+      throw Error(ErrorId::kModelNotFinite,
+                  fmt::format("the network's output is not finite with {}: its loss cannot be "
+                              "measured",
+                              choice.choice.ToString()))
+          .At({model.string()})
+          .Key(layer.layer)
+          .Hint("do weights of the model overflow? bitsearch evaluate shows its float loss");
+    }
+  }
+}
+
+}  // namespace
+
 Stage SensitivityStage(SearchInputs& inputs) {
   const SensitivitySection& section = inputs.experiment.sensitivity;
   Stage stage{"sensitivity", "", {}, {kSensitivityName}, {}};
@@ -78,8 +99,10 @@ Stage SensitivityStage(SearchInputs& inputs) {
       scope.Record(key, text);
     };
     const Dataset data = Dataset::Load(spec);
-    scope.Write(kSensitivityName, SensitivityCsv(inputs.session.Get().MeasureSensitivity(
-                                      data, request, scope.context())));
+    const SensitivityReport report =
+        inputs.session.Get().MeasureSensitivity(data, request, scope.context());
+    RequireFinite(report, inputs.experiment.model.file);
+    scope.Write(kSensitivityName, SensitivityCsv(report));
   };
   return stage;
 }
