@@ -66,13 +66,13 @@ function tip(event, lines) {
 }
 function hideTip() { document.getElementById('tooltip').hidden = true; }
 
-/** A section with its heading and the question that it answers; listed in the contents. */
-function section(id, title, lead) {
+/** A section with its heading and the question that it answers; `short` stands in the contents. */
+function section(id, title, short, lead) {
   const body = h('div', {class: 'body'});
   const element = h('section', {id}, h('h2', {}, title), lead ? h('p', {class: 'lead'}, lead) : null,
     body);
   document.getElementById('page').append(element);
-  document.getElementById('contents').append(h('a', {href: `#${id}`}, title));
+  document.getElementById('contents').append(h('a', {href: `#${id}`}, short));
   return body;
 }
 /** Why a section is empty, in a line. */

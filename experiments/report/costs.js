@@ -73,15 +73,15 @@ function drawWaterfallPlot(parent, resource, keys, steps) {
       .attr('y', y(limit.limit) - 5).text(`budget ${amount(resource, limit.limit)}`);
   }
   const gap = depth.band > 6 ? 1.5 : 0;
-  const least = 0.6;  // a cheap layer is a line, not nothing
+  const least = depth.band > 3 ? 0.6 : 0.25;  // a cheap layer is a line, not nothing
   const bar = (s, from, to) => rectangle(depth.x(s.l) + gap / 2, y(to), depth.band - gap,
     Math.max(least, y(from) - y(to)));
+  chart.plot.append('path').attr('class', 'edge').attr('d', visible.filter(s => s.edges.length)
+    .map(s => bar(s, s.start, s.middle)).join(''));
   for (const [bits, group] of groupBy(visible, s => weightOf(s.key))) {
     chart.plot.append('path').attr('fill', bitColor(bits))
       .attr('d', group.map(s => bar(s, s.middle, s.end)).join(''));
   }
-  chart.plot.append('path').attr('class', 'edge').attr('d', visible.filter(s => s.edges.length)
-    .map(s => bar(s, s.start, s.middle)).join(''));
   if (gap) {
     chart.plot.append('path').attr('class', 'connector').attr('d', visible.slice(0, -1).map(s =>
       `M${depth.x(s.l) + depth.band - gap / 2} ${y(s.end)}h${gap}`).join(''));

@@ -101,10 +101,12 @@ function drawSensitivity(body) {
   }
   if (budget()) {
     const chosen = marks.filter(m => budget().keys[m.l] === m.key);
-    const r = Math.max(2.5, size * 1.5);
-    chart.plot.append('path').attr('class', 'ring').attr('d', chosen.map(m =>
-      `M${middle(m.l) - r} ${yOf(m.loss)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`)
-      .join(''));
+    const r = size * 1.5;
+    // Where layers are closer than rings are wide, a dark dot says the same.
+    const ring = depth.band > 5 ? m => `M${middle(m.l) - r} ${yOf(m.loss)}a${r} ${r} 0 1 0 ${2 * r} 0`
+      + `a${r} ${r} 0 1 0 ${-2 * r} 0` : m => `M${middle(m.l)} ${yOf(m.loss)}h0`;
+    chart.plot.append('path').attr('class', depth.band > 5 ? 'ring' : 'ring dots')
+      .attr('stroke-width', size).attr('d', chosen.map(ring).join(''));
   }
   depthAxis(chart, depth);
   depthHover(chart, depth, l => [run.layers[l], ...[...run.choices[l]].map(([key, v]) =>
@@ -113,7 +115,8 @@ function drawSensitivity(body) {
   const comments = run.tables['sensitivity.csv'].comments;
   body.append(bitLegend([marks.map(m => m.key)]), h('p', {class: 'dim'},
     `${comments.meaning || comments.method || ''}${comments.samples ? `; ${comments.samples} records`
-      : ''}. Bars: one standard error. Rings: what was chosen.`
+      : ''}. Bars: one standard error. ${depth.band > 5
+      ? 'Rings' : 'Dark'}: what was chosen.`
     + (marks.some(m => m.error === null) ? ' Where there is no bar, the file has no error.' : '')));
 }
 
@@ -180,7 +183,8 @@ function drawWhy(body) {
   }
   if (rows.some(r => r.kept !== null)) {
     columns.push({title: 'kept in redraws', number: true, value: r => r.kept, cell: r => h('span',
-      {title: other(r.votes), class: r.kept < 0.95 * r.redraws ? 'unsteady' : ''},
+      {title: other(r.votes), class: r.optimum !== null && r.optimum !== r.key ? 'dim'
+        : r.kept < 0.95 * r.redraws ? 'unsteady' : ''},
       `${r.kept} of ${r.redraws}`)});
   }
   if (rows.some(r => r.optimum !== null && r.optimum !== r.key)) {
@@ -192,5 +196,5 @@ function drawWhy(body) {
   body.replaceChildren(...parts, table, h('p', {class: 'dim'}, 'Runner-up: the best other choice for '
     + 'the layer with all other layers free to follow, against the optimum of the predicted losses; '
     + '≥: a lower bound. Kept: how many of the optima of redrawn sensitivities have the same bits '
-    + 'here.'));
+    + 'here; red below 95 %, dim where measuring chose otherwise than the predicted losses.'));
 }

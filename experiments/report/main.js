@@ -1,30 +1,35 @@
 // Puts the sections in the order in which a reader asks, and draws them again when something is
 // picked or the window changes. A section that fails says so and leaves the others alone.
 
+// Identity, heading, name in the contents, question, what draws it, and when there is such a section.
 const kSections = [
-  ['compare', 'Two runs', 'What differs, and is it more than noise?', drawComparison,
+  ['compare', 'Two runs', 'Two runs', 'What differs, and is it more than noise?', drawComparison,
     () => models.length > 1],
-  ['summary', 'Summary', null, drawSummary],
-  ['results', 'Results', 'The choice beside what one would do without a search.', drawResults],
-  ['frontier', 'Frontier', 'What is the least loss for a given cost, and what would be chosen there?',
-    drawFrontier],
-  ['bits', 'Bits along the depth', 'Which layers are given many bits, which few?', drawBits],
-  ['why', 'Why these bits', 'What does each layer lose, and what was the alternative?', drawWhy],
-  ['sensitivity', 'Sensitivity', 'How much would each choice of each layer cost, and how well is that '
-    + 'known?', drawSensitivity],
-  ['waterfall', 'Where the cost comes from', 'Layer by layer, conversions between formats included.',
-    drawWaterfall],
-  ['network', 'Network', 'Where in the network are the bits?', drawNetwork],
-  ['measured', 'Predicted and measured', 'Are the predictions that the search rests on right?',
-    drawMeasured],
-  ['deployment', 'Deployment', 'Does the runtime do what the table predicts?', drawDeployment],
-  ['training', 'Learning', 'How did the search by gradients and the training go?', drawTraining],
-  ['transfer', 'Predictor', 'How many expensive measurements does the predictor need?',
+  ['summary', 'Summary', 'Summary', null, drawSummary],
+  ['results', 'Results', 'Results', 'The choice beside what one would do without a search.',
+    drawResults],
+  ['frontier', 'Frontier', 'Frontier', 'What is the least loss for a given cost, and what would be '
+    + 'chosen there?', drawFrontier],
+  ['bits', 'Bits along the depth', 'Bits', 'Which layers are given many bits, which few?', drawBits],
+  ['why', 'Why these bits', 'Why', 'What does each layer lose, and what was the alternative?',
+    drawWhy],
+  ['sensitivity', 'Sensitivity', 'Sensitivity', 'How much would each choice of each layer cost, and '
+    + 'how well is that known?', drawSensitivity],
+  ['waterfall', 'Where the cost comes from', 'Cost', 'Layer by layer, conversions between formats '
+    + 'included.', drawWaterfall],
+  ['network', 'Network', 'Network', 'Where in the network are the bits?', drawNetwork],
+  ['measured', 'Predicted and measured', 'Measured', 'Are the predictions that the search rests on '
+    + 'right?', drawMeasured],
+  ['deployment', 'Deployment', 'Deployment', 'Does the runtime do what the table predicts?',
+    drawDeployment],
+  ['training', 'Learning', 'Learning', 'How did the search by gradients and the training go?',
+    drawTraining],
+  ['transfer', 'Predictor', 'Predictor', 'How many expensive measurements does the predictor need?',
     drawTransfer],
 ];
 
-const drawn = kSections.filter(([, , , , wanted]) => !wanted || wanted())
-  .map(([id, title, lead, draw]) => ({id, draw, body: section(id, title, lead)}));
+const drawn = kSections.filter(([, , , , , wanted]) => !wanted || wanted())
+  .map(([id, title, short, lead, draw]) => ({id, draw, body: section(id, title, short, lead)}));
 
 function draw({body, draw: work}) {
   body.parentElement.classList.remove('is-absent');

@@ -188,7 +188,12 @@ ReportData ReadReportData(const ReportSource& source) {
   ReportData data;
   data.records = source.records;
   Json files = Json::object();
-  for (const std::string& name : source.names) {
+  // Any order of the names gives the same page. "config_10" comes after "config_9".
+  std::vector<std::string> names = source.names;
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), a) < std::pair(b.size(), b);
+  });
+  for (const std::string& name : names) {
     const bool csv = std::find(CsvNames().begin(), CsvNames().end(), name) != CsvNames().end();
     if (csv) {
       files[name] = source.read(name);

@@ -159,7 +159,9 @@ std::string Certainty(const Json& budget) {
   }
   if (budget.contains("lines")) {
     for (const auto& [verdict, lines] : budget.at("lines").items()) {
-      if (!lines.empty()) text += fmt::format(" {}: {};", verdict, Names(lines));
+      if (lines.empty()) continue;
+      const bool same = verdict == "not distinguishable";
+      text += fmt::format(" {} {} ours: {};", verdict, same ? "from" : "than", Names(lines));
     }
   }
   if (text.back() != ';') return "";

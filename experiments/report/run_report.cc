@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "experiments/experiment.h"
 #include "experiments/run_directory.h"
 #include "experiments/search_run.h"
@@ -32,10 +30,6 @@ ReportData ReadRunReport(const fs::path& run) {
   for (const auto& entry : fs::directory_iterator(run)) {
     if (entry.is_regular_file()) source.names.push_back(entry.path().filename().string());
   }
-  // "config_10" comes after "config_9".
-  std::sort(source.names.begin(), source.names.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.size(), a) < std::pair(b.size(), b);
-  });
   source.folder = run;
   source.read = [&run](const std::string& name) { return ReadTextFile(run / name); };
   return ReadReportData(source);

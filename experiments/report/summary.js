@@ -56,11 +56,12 @@ function tile(label, value, note) {
 
 /** How much of a limit is used, as a bar. */
 function limitTile(limit) {
-  const share = limit.used / limit.limit;
+  const used = model().total(limit.resource, budget().keys) ?? limit.used;
+  const share = used / limit.limit;
   return h('div', {class: 'tile'}, h('div', {class: 'label'}, `${resourceName(limit.resource)} limit`),
     h('div', {class: 'value'}, amount(limit.resource, limit.limit)),
     h('div', {class: 'meter'}, h('span', {style: `width:${Math.min(100, share * 100)}%`})),
-    h('div', {class: 'note'}, `the optimum of the predicted losses uses ${percent(share * 100, 1)} %`));
+    h('div', {class: 'note'}, `the choice uses ${percent(share * 100, 1)} %`));
 }
 
 function answerLimits(fact) {
@@ -88,7 +89,7 @@ function answerMore(fact) {
     const unit = entry.one_unit;
     return [h('p', {id: `buys-${entry.resource}`}, h('b', {}, `One more ${unit.unit}`),
       entry.limited ? '' : ` of ${resourceName(entry.resource)}`,
-      unit.saved_nats > 0 ? ` lowers the predicted loss by ${percent(100 * unit.saved_nats
+      unit.saved_nats > 0 ? ` lowers the least predicted loss by ${percent(100 * unit.saved_nats
         / entry.loss_nats, 1)} %, from ${nats(entry.loss_nats)} to ${nats(unit.loss_nats)} nats` +
         (unit.beyond ? ': the end of the frontier' : '') + '.'
         : ' buys nothing.',

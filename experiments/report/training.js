@@ -162,7 +162,7 @@ function drawDistributions(body, file) {
     epochs.map(e => e.epoch).filter((e, i) => i % Math.ceil(epochs.length / 12) === 0)));
   chart.plot.append('text').attr('class', 'title').attr('x', chart.width).attr('text-anchor', 'end')
     .attr('y', row * groups.length + 36).text('epoch');
-  body.append(bitLegend([cells.map(c => c.key.includes('/') ? c.key : `${c.key}/`)]), h('p', {class: 'dim'}, 'Pale: undecided. Click a '
+  body.append(bitLegend([cells.map(c => c.key.includes('/') ? c.key : `${c.key}/`)]), h('p', {class: 'dim'}, 'Faint: undecided. Click a '
     + 'layer to see its distribution.'));
   const group = groups[Math.min(trainingState.group, groups.length - 1)];
   const g = groups.indexOf(group);

@@ -10,6 +10,7 @@
 
 #include "experiments/baselines.h"
 #include "experiments/config_file.h"
+#include "experiments/report/run_report.h"
 #include "experiments/result_rows.h"
 #include "experiments/result_table.h"
 #include "gmock/gmock.h"
@@ -213,6 +214,9 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
   }
   EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
   EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("bitsearch/explanation/1"));
+  // bitsearch report writes the same page from the same files.
+  WriteRunReport(folder_ / "run");
+  EXPECT_EQ(RunArtifacts(folder_ / "run"), artifacts);
 }
 
 TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {

@@ -1,6 +1,7 @@
-"""report_client.py FOLDER PAGE.html [PICTURES]: opens a report in headless Chromium with no network,
+"""report_client.py FOLDER PAGE.html [PREFIX]: opens a report in headless Chromium with no network,
 as a person would: clicks a point of the frontier, walks with the slider, sorts a table, narrows the
-window; and holds what the page shows against the JSON files in FOLDER, from which it was made.
+window; and holds what the page shows against the JSON files in FOLDER, from which it was made. With PREFIX,
+pictures of sections in both themes are left in PREFIX_SECTION_THEME.png.
 Standard library only. Exit status 77: no Chromium here."""
 
 import json
@@ -128,8 +129,23 @@ def check_layout(browser, pictures):
             time.sleep(0.5)  # a changed width is drawn a moment later
             wide = browser.value("document.documentElement.scrollWidth")
             assert wide <= width, (theme, width, wide)
-            if pictures:
-                browser.picture(f"{pictures}_{theme}_{width}.png", captureBeyondViewport=True)
+            if pictures and width == 1280:
+                take_pictures(browser, pictures, theme)
+
+
+def take_pictures(browser, prefix, theme):
+    """Sections as they are; the frontier with the point that is picked, the others with none."""
+    for name in ("frontier", "summary", "sensitivity", "waterfall", "network"):
+        x, y, width, height = browser.value(
+            "(() => { scrollTo(0, 0); const r = "
+            f"document.querySelector('#{name}').getBoundingClientRect();"
+            "return [r.x, r.y + scrollY, r.width, r.height]; })()")
+        browser.picture(f"{prefix}_{name}_{theme}.png", captureBeyondViewport=True,
+                        clip={"x": x - 8, "y": y - 8, "width": width + 16,
+                              "height": height + 16, "scale": 1})
+        if name == "frontier":
+            browser.value("[...document.querySelectorAll('#selection button')]"
+                          ".forEach(button => button.click())")
 
 
 def main():
@@ -154,7 +170,8 @@ def main():
             needs = {"deployment": "deployment.json", "training": "dnas_1.json",
                      "transfer": "transfer_curve.json", "network": "network.json",
                      "frontier": "frontier_*.json", "measured": "candidates.csv"}
-            for name, file in needs.items():
+            plots = browser.value("typeof d3 !== 'undefined'")
+            for name, file in needs.items() if plots else ():
                 absent = browser.value(
                     f"document.querySelector('#{name}').classList.contains('is-absent')")
                 assert absent == (not list(folder.glob(file))), name

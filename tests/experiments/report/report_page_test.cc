@@ -35,7 +35,7 @@ class ReportPageTest : public ::testing::Test {
     WriteFileAtomically(folder_ / "report.html",
                         ReportHtml(std::vector<ReportData>(static_cast<std::size_t>(runs), data)));
     const ShellResult seen =
-        Shell("timeout 170 python3 '" BITSEARCH_SOURCE_DIR
+        Shell("timeout 500 python3 '" BITSEARCH_SOURCE_DIR
               "/tests/experiments/report/report_client.py' '" +
               folder_.string() + "' '" + (folder_ / "report.html").string() + "'");
     EXPECT_EQ(seen.status, 0) << seen.output;
