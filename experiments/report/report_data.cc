@@ -107,8 +107,8 @@ void Thin(Json* frontier, const std::string& resource, const std::vector<double>
   }
   Json thinned = Json::array();
   for (const std::size_t i : kept) thinned.push_back(std::move(points[i]));
-  (*frontier)["points_in_file"] = count;
   points = std::move(thinned);
+  (*frontier)["points_in_file"] = count;  // last: members are kept in a vector
 }
 
 /// Rows that cost something; where those are too many, only those that a configuration of the run

@@ -215,8 +215,11 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
   EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
   EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("bitsearch/explanation/1"));
   // bitsearch report writes the same page from the same files.
+  WriteFileAtomically(folder_ / "run" / "resolved.yaml", ExperimentText(Read()));
   WriteRunReport(folder_ / "run");
-  EXPECT_EQ(RunArtifacts(folder_ / "run"), artifacts);
+  const auto again = RunArtifacts(folder_ / "run");
+  EXPECT_EQ(again.at("report.html"), artifacts.at("report.html"));
+  EXPECT_EQ(again.at("report.md"), artifacts.at("report.md"));
 }
 
 TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {
@@ -359,7 +362,7 @@ TEST_F(SearchRunTest, StartingConfigurationsAreRowsAndCandidates) {
   csv.replace(csv.find(",6,"), 3, ",4,");
   WriteFileAtomically(wide, csv);
   EXPECT_THAT(Run("short", {"search.measured_candidates=2", start}).skipped,
-              ::testing::ElementsAre("costs", "sensitivity"));
+              ::testing::ElementsAre("costs", "sensitivity", "explanation"));
   EXPECT_THROW(Run("none", {"search.start=[absent.csv]"}), ErrorList);
 }
 
@@ -441,7 +444,8 @@ TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {
           std::string(kYaml).find("baselines:") - std::string(kYaml).find("budgets:"),
           "goal: {minimise: bops, subject_to: {accuracy_drop: 80}}\n"));
   const auto summary = Run("run");
-  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal"));
+  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal", "explanation",
+                                                       "report"));
   EXPECT_TRUE(Run("run").computed.empty());
 }
 

