@@ -10,6 +10,7 @@
 #include <set>
 
 #include "experiments/network_problem.h"
+#include "experiments/tied_moves.h"
 #include "search/solver.h"
 #include "space/support/random.h"
 
@@ -17,121 +18,7 @@ namespace bitsearch {
 namespace {
 
 using Config = std::vector<ChoiceIndex>;
-
-/// Layers that must move together, and what they can move to.
-struct Unit {
-  std::vector<std::size_t> layers;
-  /// [option][position in layers]: choice index of each layer. Options share one BitChoice.
-  std::vector<std::vector<std::size_t>> options;
-};
-
-/// The problem as units, with the sums that the baselines look at.
-class Moves {
- public:
-  explicit Moves(const NamedProblem& named) : named_(named) {
-    std::vector<std::size_t> root(named.layers.size());
-    std::iota(root.begin(), root.end(), std::size_t{0});
-    const auto find = [&](std::size_t l) {
-      while (root[l] != l) l = root[l];
-      return l;
-    };
-    for (const Tie& tie : named.problem.ties) {
-      for (const LayerIndex layer : tie.layers) {
-        const std::size_t a = find(tie.layers.front().value);
-        const std::size_t b = find(layer.value);
-        root[std::max(a, b)] = std::min(a, b);
-      }
-    }
-    for (std::size_t l = 0; l < root.size(); ++l) {
-      if (find(l) != l) continue;
-      Unit unit;
-      for (std::size_t m = l; m < root.size(); ++m) {
-        if (find(m) == l) unit.layers.push_back(m);
-      }
-      for (const BitChoice& choice : named.choices[l]) {
-        std::vector<std::size_t> option;
-        for (const std::size_t m : unit.layers) {
-          const auto& choices = named.choices[m];
-          const auto found = std::find(choices.begin(), choices.end(), choice);
-          if (found == choices.end()) break;
-          option.push_back(static_cast<std::size_t>(found - choices.begin()));
-        }
-        if (option.size() == unit.layers.size()) unit.options.push_back(std::move(option));
-      }
-      units_.push_back(std::move(unit));
-    }
-    for (std::size_t r = 0; r < named.problem.resources.size(); ++r) {
-      if (named.problem.resources[r].limit.has_value()) limited_.push_back(r);
-    }
-  }
-
-  const std::vector<Unit>& units() const { return units_; }
-  bool usable() const {
-    return !limited_.empty() && std::all_of(units_.begin(), units_.end(),
-                                            [](const Unit& unit) { return !unit.options.empty(); });
-  }
-
-  void Set(Config* config, std::size_t unit, std::size_t option) const {
-    for (std::size_t i = 0; i < units_[unit].layers.size(); ++i) {
-      (*config)[units_[unit].layers[i]] = ChoiceIndex(units_[unit].options[option][i]);
-    }
-  }
-  double Loss(std::size_t unit, std::size_t option) const {
-    double loss = 0.0;
-    for (std::size_t i = 0; i < units_[unit].layers.size(); ++i) {
-      loss += named_.problem.loss[units_[unit].layers[i]][units_[unit].options[option][i]];
-    }
-    return loss;
-  }
-  std::int64_t Cost(std::size_t resource, std::size_t unit, std::size_t option) const {
-    std::int64_t cost = 0;
-    for (std::size_t i = 0; i < units_[unit].layers.size(); ++i) {
-      cost += named_.problem.resources[resource]
-                  .cost[units_[unit].layers[i]][units_[unit].options[option][i]];
-    }
-    return cost;
-  }
-  /// Of the resource of the first limit.
-  std::size_t primary() const { return limited_.front(); }
-  /// Σ over the limits that are exceeded of the relative excess.
-  double Excess(const Config& config) const {
-    const Assessment assessment = named_.problem.Assess(config);
-    double excess = 0.0;
-    for (const std::size_t r : limited_) {
-      const auto limit = static_cast<double>(*named_.problem.resources[r].limit);
-      const auto value = static_cast<double>(assessment.resources[r]);
-      if (value > limit) excess += (value - limit) / std::max(1.0, limit);
-    }
-    return excess;
-  }
-  bool Feasible(const Config& config) const { return named_.problem.Assess(config).feasible(); }
-
-  /// Every unit at the option that `better(unit, a, b)` prefers.
-  template <typename Better>
-  Config Start(const Better& better) const {
-    Config config(named_.layers.size());
-    for (std::size_t u = 0; u < units_.size(); ++u) {
-      std::size_t best = 0;
-      for (std::size_t o = 1; o < units_[u].options.size(); ++o) {
-        if (better(u, o, best)) best = o;
-      }
-      Set(&config, u, best);
-    }
-    return config;
-  }
-  std::size_t OptionOf(const Config& config, std::size_t unit) const {
-    const std::vector<std::vector<std::size_t>>& options = units_[unit].options;
-    for (std::size_t o = 0; o < options.size(); ++o) {
-      if (options[o].front() == config[units_[unit].layers.front()].value) return o;
-    }
-    return 0;
-  }
-
- private:
-  const NamedProblem& named_;
-  std::vector<Unit> units_;
-  std::vector<std::size_t> limited_;
-};
+using Moves = TiedMoves;
 
 /// A configuration with `choice` wherever a layer has a say; nothing if a layer cannot.
 std::optional<Config> UniformAt(const NamedProblem& named, const BitChoice& choice) {

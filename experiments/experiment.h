@@ -92,6 +92,19 @@ struct SearchSection {
   bool operator==(const SearchSection&) const = default;
 };
 
+/// `search:` with `method: predictor`: cheap evaluations, few expensive ones, transfer, a search on
+/// the predictor, and running what it proposes.
+struct PredictorSection {
+  std::int64_t cheap_evaluations = 2000;  ///< On the first `cheap_samples` of data.search.
+  std::int64_t cheap_samples = 500;
+  std::int64_t expensive_evaluations = 50;  ///< On all of data.search.
+  /// Further expensive ones, by which the transfer curve is measured; 0: no curve.
+  std::int64_t held_out = 50;
+  std::int64_t evaluations = 10'000;  ///< Configurations predicted for each budget.
+  std::int64_t evaluate_best = 8;     ///< Of which so many are run.
+  bool operator==(const PredictorSection&) const = default;
+};
+
 /// `goal:` the inverse question: the least of a resource whose accuracy drop stays within a limit.
 struct GoalSection {
   std::string minimise;  ///< One of BudgetResources().
@@ -142,6 +155,8 @@ struct Experiment {
   std::vector<Budget> budgets;
   std::optional<GoalSection> goal;
   SearchSection search;
+  /// Present: `search.method` is predictor.
+  std::optional<PredictorSection> predictor;
   BaselineSection baselines;
   std::optional<TrainSection> train;
   /// Where keys stand whose values are checked later than the file is read: "device",

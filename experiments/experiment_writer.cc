@@ -203,8 +203,19 @@ std::string ExperimentText(const Experiment& experiment) {
       search.Number("gap", experiment.search.gap);
       search.List("frontier", experiment.search.frontier);
       search.Number("max_points", experiment.search.max_points);
-      search.Number("measured_candidates", experiment.search.measured_candidates);
-    if (!experiment.search.start.empty()) search.Paths("start", experiment.search.start);
+      if (experiment.predictor.has_value()) {
+        const PredictorSection& predictor = *experiment.predictor;
+        search.Text("method", "predictor");
+        search.Number("cheap_evaluations", predictor.cheap_evaluations);
+        search.Number("cheap_samples", predictor.cheap_samples);
+        search.Number("expensive_evaluations", predictor.expensive_evaluations);
+        search.Number("held_out", predictor.held_out);
+        search.Number("evaluations", predictor.evaluations);
+        search.Number("evaluate_best", predictor.evaluate_best);
+      } else {
+        search.Number("measured_candidates", experiment.search.measured_candidates);
+      }
+      if (!experiment.search.start.empty()) search.Paths("start", experiment.search.start);
     }
     {
       Map baselines(out, "baselines");

@@ -25,7 +25,8 @@ PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& ne
   std::vector<Stage> stages = {CostStage(inputs), SensitivityStage(inputs)};
   if (experiment.goal.has_value()) stages.push_back(GoalStage(inputs));
   if (!experiment.budgets.empty()) {
-    for (const auto make : {SearchStage, RefinementStage, EvaluationStage, ResultStage}) {
+    const auto choose = experiment.predictor.has_value() ? PredictorStage : RefinementStage;
+    for (const auto make : {SearchStage, choose, EvaluationStage, ResultStage}) {
       stages.push_back(make(inputs));
     }
   }

@@ -92,6 +92,26 @@ void ReadGoal(const YamlNode& node, Experiment& experiment) {
   experiment.goal = goal;
 }
 
+void ReadPredictor(const YamlNode& node, Experiment& experiment) {
+  constexpr std::int64_t kLeastExpensive = 5;  // What a predictor can be fitted to.
+  PredictorSection section;
+  const auto integer = [&node](const char* key, std::int64_t& value, std::int64_t least) {
+    value = node[key].Integer(value, {least});
+  };
+  integer("cheap_evaluations", section.cheap_evaluations, kLeastExpensive);
+  integer("cheap_samples", section.cheap_samples, 1);
+  integer("expensive_evaluations", section.expensive_evaluations, kLeastExpensive);
+  integer("held_out", section.held_out, 0);
+  integer("evaluations", section.evaluations, 1);
+  integer("evaluate_best", section.evaluate_best, 1);
+  experiment.predictor = section;
+  const YamlNode measured = node["measured_candidates"];
+  if (measured.present()) {
+    measured.Fail(Error(ErrorId::kYamlConflict, "method predictor runs what it proposes")
+                      .Hint("set evaluate_best instead"));
+  }
+}
+
 void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
   SearchSection& search = experiment.search;
   search.solver = node["solver"].String(search.solver);
@@ -100,6 +120,7 @@ void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& 
   search.frontier = ReadNames(node["frontier"], {}, BudgetResources());
   search.max_points = node["max_points"].Integer(search.max_points, {2});
   search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
+  if (node["method"].Choice({"exact", "predictor"}, 0) == 1) ReadPredictor(node, experiment);
   if (!node["start"].present()) return;
   for (const YamlNode& item : node["start"].Items()) search.start.push_back(paths.Read(item));
 }

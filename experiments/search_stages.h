@@ -21,6 +21,8 @@ Stage SearchStage(SearchInputs& inputs);
 /// Measures whole configurations within each budget on the search records and puts the best one in
 /// front; the optimum of the predicted losses stays as the line "additive".
 Stage RefinementStage(SearchInputs& inputs);
+/// The same by a predictor (PredictorSection), whose best proposal is put in front.
+Stage PredictorStage(SearchInputs& inputs);
 /// Measures every line's configurations on the report records.
 Stage EvaluationStage(SearchInputs& inputs);
 /// The answer to the inverse question (GoalSection).
@@ -40,6 +42,8 @@ std::string CandidatesText(const NamedProblem& named);
 /// Files by which the stages hand on.
 inline constexpr const char* kLinesName = "lines.json";
 inline constexpr const char* kRefinedName = "refined.json";
+/// How well expensive evaluations are ranked after few of them (docs/predictor.md).
+inline constexpr const char* kTransferCurveName = "transfer_curve.json";
 inline constexpr const char* kEvaluationsName = "evaluations.json";
 /// Every configuration that the refinement measured, predicted beside measured.
 inline constexpr const char* kCandidatesName = "candidates.csv";

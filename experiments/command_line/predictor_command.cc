@@ -20,6 +20,7 @@
 #include "predictor/service/http_server.h"
 #include "predictor/service/line_protocol.h"
 #include "predictor/service/prediction_service.h"
+#include "predictor/training/transfer_curve.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 #include "space/support/hash.h"
@@ -164,6 +165,7 @@ void AddServe(CLI::App& predictor, CommandContext& context) {
 
 struct TrainRequest {
   std::string data;
+  std::string cheap;
   std::string out;
   std::string name = "network";
   std::string latency;
@@ -185,16 +187,23 @@ ExitCode Train(const TrainRequest& request, CommandContext& context) {
   const std::vector<MeasuredConfig> configs = ReadMeasuredConfigs(request.data);
   std::vector<std::string> cost_files = request.costs;
   if (!request.latency.empty()) cost_files.insert(cost_files.begin(), request.latency);
-  CostedSpace space = SpaceOf(request.name, configs, cost_files);
+  std::vector<MeasuredConfig> cheap;
+  if (!request.cheap.empty()) cheap = ReadMeasuredConfigs(request.cheap);
+  CostedSpace space = SpaceOf(request.name, Joined(configs, cheap), cost_files);
   const TrainingRows rows = RowsIn(space.space, configs);
+  const TrainingRows source = RowsIn(space.space, cheap);
+  EnsembleOptions options = request.options;
+  if (!cheap.empty()) options.source = &source;
   TrainedEnsemble trained = WithPlace({request.data}, [&] {
-    return TrainEnsemble(Encoding::OneHot(space.space), rows, request.options, context.run);
+    return TrainEnsemble(Encoding::OneHot(space.space), rows, options, context.run);
   });
   PredictorModel& model = trained.model;
   model.costs = std::move(space.costs);
   const FitQuality& quality = trained.cross_validated;
   model.facts = {{"samples", fmt::format("{}", quality.rows)},
-                 {"loss", "squared error"},
+                 {"loss", options.ranking_share > 0.0
+                              ? fmt::format("squared error, {:g} of ranking", options.ranking_share)
+                              : "squared error"},
                  {"seed", fmt::format("{}", request.seed)},
                  {"epochs", fmt::format("{}", request.options.epochs)},
                  {"data_sha256", Sha256OfFile(request.data)},
@@ -204,6 +213,7 @@ ExitCode Train(const TrainRequest& request, CommandContext& context) {
     model.facts.emplace_back(fmt::format("cost_file_{}_sha256", model.facts.size() - 6),
                              Sha256OfFile(path));
   }
+  if (!cheap.empty()) model.facts.emplace_back("cheap_data_sha256", Sha256OfFile(request.cheap));
   WritePredictor(request.out, model);
   nlohmann::json summary = {{"format", "bitsearch/predictor-training/1"},
                             {"layers", model.encoding.space().size() / 2},
@@ -224,6 +234,12 @@ void AddTrain(CLI::App& predictor, CommandContext& context) {
           "--data", request->data,
           "CSV (<layer>.weight_bits, <layer>.activation_bits, …, top1_percent) or JSON lines")
       ->required();
+  train->add_option("--cheap", request->cheap,
+                    "Many cheap measurements, as --data: trained on first, weights carried over");
+  train
+      ->add_option("--ranking", request->options.ranking_share,
+                   "Share of the pairwise ranking loss, 0 to 1 (default 0)")
+      ->check(CLI::Range(0.0, 1.0));
   train->add_option("--out", request->out, "The predictor file to write (.bspred)")->required();
   train->add_option("--latency", request->latency,
                     "CSV: layer,weight_bits,activation_bits,latency_us");
@@ -248,9 +264,32 @@ void AddTrain(CLI::App& predictor, CommandContext& context) {
 struct EvaluateRequest {
   std::string model;
   std::string data;
+  std::string cheap;
+  std::vector<std::size_t> samples = {10, 20, 50, 100, 200, 500};
+  int splits = 5;
+  double tested_share = 0.5;
+  std::size_t seed = 0;
 };
 
+ExitCode EvaluateTransfer(const EvaluateRequest& request, CommandContext& context) {
+  const TransferProblem problem =
+      TransferProblemFrom(ReadMeasuredConfigs(request.data), ReadMeasuredConfigs(request.cheap));
+  TransferCurveOptions options;
+  options.samples = request.samples;
+  options.splits = request.splits;
+  options.tested_share = request.tested_share;
+  context.run.root_seed = request.seed;
+  const TransferCurve curve = WithPlace(
+      {request.data}, [&] { return MeasureTransferCurve(problem, options, context.run); });
+  context.out << TransferCurveJson(curve, problem.reference_name);
+  return ExitCode::kDone;
+}
+
 ExitCode EvaluatePredictor(const EvaluateRequest& request, CommandContext& context) {
+  if (request.model.empty()) {
+    throw Error(ErrorId::kUsage, "got neither MODEL nor --cheap")
+        .Hint("name a predictor file, or give cheap measurements for a transfer curve");
+  }
   const Predictor predictor(ReadPredictor(request.model));
   const TrainingRows rows = RowsIn(predictor.space(), ReadMeasuredConfigs(request.data));
   const std::size_t count = rows.top1_percent.size();
@@ -276,10 +315,31 @@ void AddEvaluate(CLI::App& predictor, CommandContext& context) {
   auto request = std::make_shared<EvaluateRequest>();
   CLI::App* evaluate = predictor.add_subcommand(
       "evaluate", "Compare a predictor with measured configurations that it was not trained on");
-  evaluate->add_option("MODEL", request->model, "A predictor file (.bspred)")->required();
+  CLI::Option* model = evaluate->add_option("MODEL", request->model, "A predictor file (.bspred)");
   evaluate->add_option("--data", request->data, "As for train")->required();
+  CLI::Option* cheap = evaluate->add_option(
+      "--cheap", request->cheap,
+      "Instead of MODEL: many cheap measurements. Prints the transfer curve, how well rows of "
+      "--data are ranked after few of them (docs/predictor.md)");
+  cheap->excludes(model);
+  evaluate->add_option("--samples", request->samples, "Of the curve (default 10,20,50,100,200,500)")
+      ->delimiter(',')
+      ->check(IntegerText(5, 100'000))
+      ->needs(cheap);
+  evaluate->add_option("--splits", request->splits, "Of the curve (default 5)")
+      ->check(IntegerText(1, 1000))
+      ->needs(cheap);
+  evaluate->add_option("--tested-share", request->tested_share, "Of --data (default 0.5)")
+      ->check(CLI::Range(0.01, 0.99))
+      ->needs(cheap);
+  evaluate->add_option("--seed", request->seed, "Seed (default 0)")
+      ->check(IntegerText(0, 1'000'000'000))
+      ->needs(cheap);
   evaluate->callback([request, &context] {
-    context.action = [request, &context] { return EvaluatePredictor(*request, context); };
+    context.action = [request, &context] {
+      if (!request->cheap.empty()) return EvaluateTransfer(*request, context);
+      return EvaluatePredictor(*request, context);
+    };
   });
 }
 

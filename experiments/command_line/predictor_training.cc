@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -242,6 +243,48 @@ CostedSpace SpaceOf(const std::string& name, const std::vector<MeasuredConfig>& 
     }
   }
   return result;
+}
+
+std::vector<MeasuredConfig> Joined(std::vector<MeasuredConfig> first,
+                                   const std::vector<MeasuredConfig>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+TransferProblem TransferProblemFrom(const std::vector<MeasuredConfig>& expensive,
+                                    const std::vector<MeasuredConfig>& cheap) {
+  const CandidateSpace space = SpaceOf("network", Joined(expensive, cheap), {}).space;
+  TransferProblem problem;
+  problem.encoding = Encoding::OneHot(space);
+  problem.source_sees_bits = true;
+  problem.target = RowsIn(space, expensive);
+  const TrainingRows source = RowsIn(space, cheap);
+  problem.source.genomes = source.genomes;
+  problem.source.accuracies = Eigen::Map<const Eigen::VectorXd>(
+      source.top1_percent.data(), static_cast<Eigen::Index>(source.top1_percent.size()));
+  std::map<std::vector<std::uint8_t>, int> group_of;
+  const auto groups = [&](const TrainingRows& rows) {
+    std::vector<int> numbers;
+    const auto genes = static_cast<std::ptrdiff_t>(space.size());
+    for (auto at = rows.genomes.begin(); at != rows.genomes.end(); at += genes) {
+      const int next = static_cast<int>(group_of.size());
+      numbers.push_back(group_of.emplace(std::vector(at, at + genes), next).first->second);
+    }
+    return numbers;
+  };
+  problem.source_groups = groups(source);
+  problem.target_groups = groups(problem.target);
+  std::map<int, double> cheap_score;
+  for (std::size_t r = 0; r < problem.source_groups.size(); ++r) {
+    cheap_score[problem.source_groups[r]] = source.top1_percent[r];
+  }
+  problem.reference_name = "cheap score";
+  for (const int group : problem.target_groups) {
+    if (cheap_score.contains(group)) problem.reference.push_back(cheap_score[group]);
+  }
+  // A line of its own only where every expensive configuration was measured cheaply too.
+  if (problem.reference.size() != problem.target_groups.size()) problem.reference.clear();
+  return problem;
 }
 
 }  // namespace bitsearch

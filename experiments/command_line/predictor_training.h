@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "predictor/training/ensemble_trainer.h"
+#include "predictor/training/transfer_curve.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -39,5 +40,15 @@ struct CostedSpace {
 /// layer's bits, and as ReadResourceColumns.
 CostedSpace SpaceOf(const std::string& name, const std::vector<MeasuredConfig>& configs,
                     const std::vector<std::string>& cost_files);
+
+/// All of `first`, then all of `second`.
+std::vector<MeasuredConfig> Joined(std::vector<MeasuredConfig> first,
+                                   const std::vector<MeasuredConfig>& second);
+
+/// Cheap and expensive measurements of a fixed network as a problem of transfer. Rows of one
+/// configuration are a group. The reference is the cheap score, where every expensive configuration
+/// was measured cheaply too, else none.
+TransferProblem TransferProblemFrom(const std::vector<MeasuredConfig>& expensive,
+                                    const std::vector<MeasuredConfig>& cheap);
 
 }  // namespace bitsearch

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "predictor/training/perceptron_trainer.h"
@@ -36,6 +37,29 @@ void CheckRows(const TrainingRows& rows, const EnsembleOptions& options, std::si
           .Key("top1_percent");
     }
   }
+}
+
+/// Rows that networks are trained on before they see the expensive ones.
+struct Source {
+  std::size_t rows = 0;
+  FeatureRows features;
+  std::vector<float> targets;
+};
+
+Source SourceOf(const Encoding& encoding, const TrainingRows& rows) {
+  const std::size_t count = rows.top1_percent.size();
+  const GenomeView view{rows.genomes.data(), count, encoding.space().size()};
+  if (count < 2 || rows.genomes.size() != count * view.genes) {
+    throw Error(ErrorId::kPredictorData,
+                fmt::format("got {} cheap measurements, allowed are 2 or more", count));
+  }
+  encoding.space().Validate(view);
+  const Eigen::Map<const Eigen::VectorXd> measured(rows.top1_percent.data(),
+                                                   static_cast<Index>(count));
+  const double deviation =
+      std::max(1e-3, std::sqrt((measured.array() - measured.mean()).square().mean()));
+  const Eigen::VectorXf targets = ((measured.array() - measured.mean()) / deviation).cast<float>();
+  return {count, FeaturesOf(encoding, view), {targets.begin(), targets.end()}};
 }
 
 }  // namespace
@@ -75,6 +99,9 @@ TrainedEnsemble TrainEnsemble(Encoding encoding, const TrainingRows& rows,
   const FeatureRows features = FeaturesOf(encoding, view);
   const Eigen::VectorXf targets = ((measured.array() - mean) / deviation).cast<float>();
 
+  std::optional<Source> source;
+  if (options.source != nullptr) source = SourceOf(encoding, *options.source);
+
   std::vector<Index> shuffled(count);
   std::iota(shuffled.begin(), shuffled.end(), Index{0});
   RandomStream folds(context.root_seed, "predictor_folds");
@@ -99,15 +126,29 @@ TrainedEnsemble TrainEnsemble(Encoding encoding, const TrainingRows& rows,
     for (std::size_t i = 0; i < count; ++i) {
       if (i % members != m) train.push_back(shuffled[i]);
     }
-    const auto batches =
-        (static_cast<int>(train.size()) + options.batch_rows - 1) / options.batch_rows;
+    const auto steps = [&options](std::size_t samples) {
+      const auto batch = static_cast<std::size_t>(options.batch_rows);
+      return static_cast<std::int64_t>(static_cast<std::size_t>(options.epochs) *
+                                       ((samples + batch - 1) / batch));
+    };
+    PerceptronTraining training{options.width,        0,
+                                options.batch_rows,   options.learning_rate,
+                                options.weight_decay, options.ranking_share};
+    std::optional<Perceptron> start;
+    if (source.has_value()) {
+      // As many steps as the expensive rows would take if they were a thousand.
+      constexpr std::size_t kSourceRows = 1000;
+      training.steps = steps(std::min(source->rows, kSourceRows));
+      start = TrainPerceptron(source->features, source->targets, training, nullptr,
+                              RandomStream(context.root_seed, "predictor_source", m), context);
+      training.learning_rate /= 2.0;
+    }
+    training.steps = steps(train.size());
     const Eigen::VectorXf its_targets = targets(train);
     model.members.push_back(TrainPerceptron(
         {features.architecture(train, Eigen::all), features.bits(train, Eigen::all)},
-        {its_targets.data(), train.size()},
-        {options.width, std::int64_t{options.epochs} * batches, options.batch_rows,
-         options.learning_rate, options.weight_decay},
-        nullptr, RandomStream(context.root_seed, "predictor_member", m), context));
+        {its_targets.data(), train.size()}, training, start.has_value() ? &*start : nullptr,
+        RandomStream(context.root_seed, "predictor_member", m), context));
     context.progress->Progress("train predictor", static_cast<std::int64_t>(m + 1),
                                static_cast<std::int64_t>(members));
   }

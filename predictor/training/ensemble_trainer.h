@@ -24,6 +24,9 @@ struct EnsembleOptions {
   int batch_rows = 32;
   double learning_rate = 3e-3;  ///< Of Adam (Kingma and Ba 2015), falling to 0 by a half cosine.
   double weight_decay = 3e-3;   ///< Decoupled (Loshchilov and Hutter 2019).
+  double ranking_share = 0.0;   ///< PerceptronTraining::ranking_share.
+  /// Cheap measurements that every network is trained on first; may be null. Must outlive the call.
+  const TrainingRows* source = nullptr;
 };
 
 /// How well accuracies of unseen rows are predicted.

@@ -259,6 +259,7 @@ TransferCurve MeasureTransferCurve(const TransferProblem& problem,
                                    const TransferCurveOptions& options, const RunContext& context) {
   TransferCurve curve;
   curve.tested_share = options.tested_share;
+  curve.unit = options.unit;
   for (int s = 0; s < options.splits; ++s) {
     RunContext its = context;
     its.root_seed =
@@ -306,7 +307,7 @@ std::string TransferCurveJson(const TransferCurve& curve, const std::string& ref
          {"tested", point.quality.rows},
          {"pairwise_accuracy", number(point.quality.pairwise_accuracy)},
          {"kendall_tau", number(point.quality.kendall_tau)},
-         {"rmse_percent",
+         {"rmse",
           point.method == TransferMethod::kReference ? Json() : number(point.quality.rmse_percent)},
          {"pairs_right", number(point.pairs_right)},
          {"pairs_tied", number(point.pairs_tied)}});
@@ -321,6 +322,7 @@ std::string TransferCurveJson(const TransferCurve& curve, const std::string& ref
   }
   return Json{{"format", "bitsearch/transfer-curve/1"},
               {"tested_share", curve.tested_share},
+              {"unit", curve.unit},
               {"points", points},
               {"comparisons", comparisons}}
              .dump(1) +

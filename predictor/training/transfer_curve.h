@@ -59,7 +59,8 @@ struct TransferCurveOptions {
       .width = 400, .steps = 3000, .batch_rows = 256, .learning_rate = 1e-3, .weight_decay = 1e-5};
   PerceptronTraining scratch{
       .width = 400, .steps = 400, .batch_rows = 128, .learning_rate = 1e-3, .weight_decay = 1e-5};
-  double tuning_rate = 5e-4;  ///< Learning rate of transferred networks.
+  double tuning_rate = 5e-4;     ///< Learning rate of transferred networks.
+  std::string unit = "percent";  ///< Of the expensive measurements, for readers.
 };
 
 /// One method after one number of samples on one split.
@@ -86,6 +87,7 @@ struct TransferCurve {
   std::vector<CurvePoint> points;
   std::vector<MethodComparison> comparisons;  ///< Against kScratch; with 2 splits at least.
   double tested_share = 0.0;
+  std::string unit;
 };
 
 /// Measures the curve. Numbers of samples beyond what a split has are left out. Cheap accuracies of

@@ -1,18 +1,13 @@
-// The searcher against brute force, its promises (limits, duplicates, budget, determinism), the
-// archive, and search quality on the once-for-all predictor.
+// The searcher against brute force, its promises (limits, duplicates, budget, determinism), and the
+// archive.
 #include "search/evolution/evolution_search.h"
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "predictor/once_for_all.h"
 #include "search/evolution/pareto_archive.h"
-#include "space/candidates/published_tables.h"
 #include "space/support/error.h"
-#include "space/support/files.h"
 #include "space/support/random.h"
 
 namespace bitsearch {
@@ -24,8 +19,12 @@ class SyntheticEvaluator : public CandidateEvaluator {
   explicit SyntheticEvaluator(std::uint64_t seed) : random_(seed, "synthetic") {
     std::vector<Gene> genes;
     for (int g = 0; g < 5; ++g) {
-      genes.push_back({"g" + std::to_string(g), GeneKind::kWeightBits, {"2", "3", "4", "8"},
-                       kNoGene, ~std::uint64_t{0}, "l" + std::to_string(g)});
+      genes.push_back({"g" + std::to_string(g),
+                       GeneKind::kWeightBits,
+                       {"2", "3", "4", "8"},
+                       kNoGene,
+                       ~std::uint64_t{0},
+                       "l" + std::to_string(g)});
     }
     space_ = CandidateSpace("synthetic", std::move(genes));
     for (double& weight : weights_) weight = random_.Normal();
@@ -105,8 +104,8 @@ TEST(EvolutionTest, FrontierIsExactWhereTheSpaceIsExhausted) {
 TEST(EvolutionTest, NothingWithinTheLimitsIsAStatus) {
   SyntheticEvaluator evaluator(3);
   const std::vector<CandidateLimit> limits = {{0, 9}};
-  const EvolutionResult result = EvolveCandidates(evaluator, {&evaluator.cost(), 1}, limits,
-                                                  EvolutionOptions{}, RunContext{});
+  const EvolutionResult result =
+      EvolveCandidates(evaluator, {&evaluator.cost(), 1}, limits, EvolutionOptions{}, RunContext{});
   EXPECT_EQ(result.status, EvolutionStatus::kNoneFeasible);
   ASSERT_EQ(result.least_costs.size(), 1U);
   EXPECT_EQ(result.least_costs[0], 10);
@@ -152,8 +151,8 @@ TEST(ParetoArchiveTest, KeepsExactlyTheNonDominated) {
   for (const ParetoPoint& point : all) {
     bool expected = true;
     for (const ParetoPoint& other : all) {
-      const bool equal_before = other.accuracy == point.accuracy && other.costs == point.costs &&
-                                other.tag < point.tag;
+      const bool equal_before =
+          other.accuracy == point.accuracy && other.costs == point.costs && other.tag < point.tag;
       if (Dominates(other, point) || equal_before) expected = false;
     }
     EXPECT_EQ(kept.count(point.tag) == 1, expected) << point.tag;
@@ -164,36 +163,6 @@ TEST(ParetoArchiveTest, KeepsExactlyTheNonDominated) {
     for (std::size_t j = i + 1; j < ranked.size(); ++j) {
       ASSERT_FALSE(Dominates(all[ranked[j]], all[ranked[i]]));
     }
-  }
-}
-
-TEST(EvolutionTest, OnceForAllSearchBeatsThePublishedSearchAtFiftyThousandCalls) {
-  const auto folder = std::filesystem::path(BITSEARCH_SHARED_DATA) / "apq";
-  if (!std::filesystem::exists(folder / "ofa_search_reference.json")) {
-    GTEST_SKIP() << "no published data at " << folder;
-  }
-  const auto reference =
-      nlohmann::json::parse(ReadTextFile(folder / "ofa_search_reference.json")).at("results");
-  Predictor predictor(ReadOnceForAllPredictor(folder / "ofa_predictor_weights.npz"));
-  const FactoredCost latency =
-      ReadOnceForAllLatency(folder / "ofa_note10_lut.json", predictor.space());
-  EvolutionOptions options;
-  options.evaluations = 50'000;
-  for (const auto& [limit, reached] : reference.items()) {
-    const std::vector<CandidateLimit> limits = {{0, latency.LimitToGrid(std::stod(limit))}};
-    double sum = 0.0;
-    constexpr int kSeeds = 8;
-    for (int seed = 0; seed < kSeeds; ++seed) {
-      RunContext context;
-      context.root_seed = static_cast<std::uint64_t>(seed);
-      const EvolutionResult result =
-          EvolveCandidates(predictor, {&latency, 1}, limits, options, context);
-      EXPECT_LE(result.scored, 50'000);
-      EXPECT_LE(result.best.costs.at(0), limits[0].most);
-      sum += result.best.score.top1_percent;
-    }
-    RecordProperty("mean_top1_at_" + limit, std::to_string(sum / kSeeds));
-    EXPECT_GE(sum / kSeeds, reached.at("best").get<double>()) << limit << " ms";
   }
 }
 
