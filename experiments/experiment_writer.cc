@@ -4,6 +4,7 @@
 #include <yaml-cpp/emittermanip.h>
 
 #include "experiments/experiment.h"
+#include "experiments/supernet_sections.h"
 
 namespace bitsearch {
 namespace {
@@ -198,13 +199,22 @@ std::string ExperimentText(const Experiment& experiment) {
       search.Number("gap", experiment.search.gap);
       search.List("frontier", experiment.search.frontier);
       search.Number("max_points", experiment.search.max_points);
-      search.Number("measured_candidates", experiment.search.measured_candidates);
+      if (experiment.dnas.has_value()) {
+        search.Text("method", "dnas");
+        WriteDnasSection(out, *experiment.dnas);
+      } else {
+        search.Number("measured_candidates", experiment.search.measured_candidates);
+      }
     }
     {
       Map baselines(out, "baselines");
       baselines.List("lines", experiment.baselines.lines);
       baselines.Number("random_count", experiment.baselines.random_count);
       baselines.Number("random_tolerance_percent", experiment.baselines.random_tolerance_percent);
+    }
+    if (experiment.finetune.has_value()) {
+      const Map finetune(out, "finetune");
+      WriteFineTuneSection(out, *experiment.finetune);
     }
     if (experiment.train.has_value()) WriteTrain(out, *experiment.train);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "experiments/experiment_sections.h"
+#include "experiments/supernet_sections.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -99,7 +100,22 @@ void ReadSearch(const YamlNode& node, Experiment& experiment) {
   search.gap = node["gap"].Number(0.0, {0.0, 1.0});
   search.frontier = ReadNames(node["frontier"], {}, BudgetResources());
   search.max_points = node["max_points"].Integer(search.max_points, {2});
-  search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
+  const YamlNode measured = node["measured_candidates"];
+  search.measured_candidates = measured.Integer(search.measured_candidates, {0});
+  if (node["method"].Choice({"exact", "dnas"}, 0) == 0) return;
+  experiment.dnas = ReadDnasSection(node);
+  experiment.places["search.batch_size"] = node["batch_size"].location();
+  if (measured.present()) {
+    measured.Fail(Error(ErrorId::kYamlConflict, "method dnas measures what its supernet proposes")
+                      .Hint("set evaluate_best instead"));
+  }
+}
+
+void ReadFineTune(const YamlNode& node, Experiment& experiment) {
+  if (!node.present()) return;
+  const bool has_dnas = experiment.dnas.has_value();
+  experiment.finetune = ReadFineTuneSection(node, has_dnas ? experiment.dnas->options.epochs : 0);
+  experiment.places["finetune.batch_size"] = node["batch_size"].location();
 }
 
 void ReadBaselines(const YamlNode& node, Experiment& experiment) {
@@ -126,6 +142,7 @@ void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
   ReadGoal(root["goal"], experiment);
   ReadSearch(root["search"], experiment);
   ReadBaselines(root["baselines"], experiment);
+  ReadFineTune(root["finetune"], experiment);
 }
 
 }  // namespace bitsearch

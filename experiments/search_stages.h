@@ -21,17 +21,23 @@ Stage SearchStage(SearchInputs& inputs);
 /// Measures whole configurations within each budget on the search records and puts the best one in
 /// front; the optimum of the predicted losses stays as the line "additive".
 Stage RefinementStage(SearchInputs& inputs);
+/// The same by a supernet (DnasSection), whose answer is put in front.
+Stage SupernetStage(SearchInputs& inputs);
 /// Measures every line's configurations on the report records.
 Stage EvaluationStage(SearchInputs& inputs);
 /// The answer to the inverse question (GoalSection).
 Stage GoalStage(SearchInputs& inputs);
 /// The result table and each budget's configuration file.
 Stage ResultStage(SearchInputs& inputs);
+/// Trains lines of the table at their bits (FineTuneSection); the tuned networks of ours.
+Stage FineTuneStage(SearchInputs& inputs);
 /// The HTML page.
 Stage ReportStage(SearchInputs& inputs);
 
 /// Resources of the problem against which frontiers are drawn.
 std::vector<std::string> FrontierResources(const Experiment& experiment);
+/// The quantizers that training learns with.
+LearnedQuantizerOptions TrainingQuantizers(const Experiment& experiment);
 /// The candidates of every layer, as text that a stage depends on.
 std::string CandidatesText(const NamedProblem& named);
 

@@ -57,8 +57,11 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
       experiment, network, run, [&] { return LoadTorchBackend(context.executable_folder); },
       run_context);
   if (!experiment.budgets.empty()) {
-    context.out << run.Read(kResultsTextName) << "report: " << run.PathOf(kReportName).string()
-                << '\n';
+    context.out << run.Read(kResultsTextName);
+    if (experiment.finetune.has_value()) {
+      context.out << "after training at these bits:\n" << run.Read(kTunedResultsTextName);
+    }
+    context.out << "report: " << run.PathOf(kReportName).string() << '\n';
   }
   if (experiment.goal.has_value()) {
     context.out << GoalText(run.Read(kGoalName)) << "goal: " << run.PathOf(kGoalName).string()
