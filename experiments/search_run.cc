@@ -11,6 +11,9 @@ namespace bitsearch {
 
 std::string SolutionName(std::size_t budget) { return fmt::format("solution_{}.json", budget + 1); }
 std::string ConfigName(std::size_t budget) { return fmt::format("config_{}.json", budget + 1); }
+std::string ExplanationName(std::size_t budget) {
+  return fmt::format("explanation_{}.json", budget + 1);
+}
 std::string FrontierName(const std::string& resource) {
   return fmt::format("frontier_{}.json", resource);
 }
@@ -34,8 +37,9 @@ PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& ne
       stages.push_back(make(inputs));
     }
     if (experiment.finetune.has_value()) stages.push_back(FineTuneStage(inputs));
-    stages.push_back(ReportStage(inputs));
   }
+  stages.push_back(ExplanationStage(inputs));
+  stages.push_back(ReportStage(inputs));
   return RunStages(stages, run, context);
 }
 

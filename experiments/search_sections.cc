@@ -93,7 +93,7 @@ void ReadGoal(const YamlNode& node, Experiment& experiment) {
   experiment.goal = goal;
 }
 
-void ReadSearch(const YamlNode& node, Experiment& experiment) {
+void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
   SearchSection& search = experiment.search;
   search.solver = node["solver"].String(search.solver);
   search.time_limit_s = node["time_limit_s"].Number(0.0, {0.0});
@@ -102,6 +102,7 @@ void ReadSearch(const YamlNode& node, Experiment& experiment) {
   search.max_points = node["max_points"].Integer(search.max_points, {2});
   const YamlNode measured = node["measured_candidates"];
   search.measured_candidates = measured.Integer(search.measured_candidates, {0});
+  for (const YamlNode& item : node["start"].Items()) search.start.push_back(paths.Read(item));
   if (node["method"].Choice({"exact", "dnas"}, 0) == 0) return;
   experiment.dnas = ReadDnasSection(node);
   experiment.places["search.batch_size"] = node["batch_size"].location();
@@ -126,7 +127,7 @@ void ReadBaselines(const YamlNode& node, Experiment& experiment) {
     return;
   }
   section.lines = ReadNames(node["lines"], usual, BaselineNames());
-  section.random_count = node["random_count"].Integer(section.random_count, {1});
+  section.random_count = node["random_count"].Integer(section.random_count, {1, 100'000});
   constexpr double kAll = 100.0;
   section.random_tolerance_percent =
       node["random_tolerance_percent"].Number(section.random_tolerance_percent, {0.0, kAll});
@@ -140,7 +141,7 @@ void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
   ReadCosts(root["costs"], paths, experiment);
   ReadBudgets(root["budgets"], experiment);
   ReadGoal(root["goal"], experiment);
-  ReadSearch(root["search"], experiment);
+  ReadSearch(root["search"], paths, experiment);
   ReadBaselines(root["baselines"], experiment);
   ReadFineTune(root["finetune"], experiment);
 }

@@ -31,7 +31,9 @@ Stage GoalStage(SearchInputs& inputs);
 Stage ResultStage(SearchInputs& inputs);
 /// Trains lines of the table at their bits (FineTuneSection); the tuned networks of ours.
 Stage FineTuneStage(SearchInputs& inputs);
-/// The HTML page.
+/// The network's outline and why each budget's optimum is what it is, for the report.
+Stage ExplanationStage(SearchInputs& inputs);
+/// The page and its Markdown summary.
 Stage ReportStage(SearchInputs& inputs);
 
 /// Resources of the problem against which frontiers are drawn.
@@ -45,6 +47,8 @@ std::string CandidatesText(const NamedProblem& named);
 inline constexpr const char* kLinesName = "lines.json";
 inline constexpr const char* kRefinedName = "refined.json";
 inline constexpr const char* kEvaluationsName = "evaluations.json";
+/// Every configuration that the refinement measured, predicted beside measured.
+inline constexpr const char* kCandidatesName = "candidates.csv";
 /// The solver's optimum of the predicted losses, beside what measuring chose.
 inline constexpr const char* kAdditiveLine = "additive";
 

@@ -138,8 +138,8 @@ void PerceptronEngine::Run(std::size_t rows, PerceptronScratch& scratch, float* 
   }
   std::size_t stride = first_stride_;
   for (const Packed& layer : hidden_) {
-    kernels.dense_relu(layer.weights.data(), layer.bias.data(), layer.panels, layer.inputs, in,
-                       stride, rows, out);
+    kernels.dense(layer.weights.data(), layer.bias.data(), layer.panels, layer.inputs, in, stride,
+                  rows, 0.0F, out);
     stride = layer.panels * kPanelWidth;
     std::swap(in, out);
   }

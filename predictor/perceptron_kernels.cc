@@ -9,7 +9,7 @@ namespace baseline {
 }  // namespace baseline
 
 const PerceptronKernels& BaselineKernels() {
-  static constexpr PerceptronKernels kKernels{"baseline", baseline::SumColumns, baseline::DenseRelu,
+  static constexpr PerceptronKernels kKernels{"baseline", baseline::SumColumns, baseline::Dense,
                                               baseline::Dot};
   return kKernels;
 }

@@ -16,11 +16,11 @@ struct PerceptronKernels {
   /// then added to what `out` holds if `add`. `width` is a multiple of kPanelWidth.
   void (*sum_columns)(const float* columns, const float* bias, const std::uint32_t* features,
                       std::size_t count, std::size_t width, bool relu, bool add, float* out);
-  /// out[r·16·panels + o] = max(bias[o] + Σ_k W[o][k]·in[r·in_stride + k], 0), k ascending.
+  /// out[r·16·panels + o] = max(bias[o] + Σ_k W[o][k]·in[r·in_stride + k], least), k
+  /// ascending; `least` is 0 before a ReLU and −∞ for a plain product.
   /// `weights`: for each panel, for each k, 16 outputs.
-  void (*dense_relu)(const float* weights, const float* bias, std::size_t panels,
-                     std::size_t inputs, const float* in, std::size_t in_stride, std::size_t rows,
-                     float* out);
+  void (*dense)(const float* weights, const float* bias, std::size_t panels, std::size_t inputs,
+                const float* in, std::size_t in_stride, std::size_t rows, float least, float* out);
   /// Σ weights[k]·in[k] in a fixed order; `width` is a multiple of kPanelWidth.
   float (*dot)(const float* weights, const float* in, std::size_t width);
 };

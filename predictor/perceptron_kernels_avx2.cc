@@ -16,7 +16,7 @@ namespace avx2 {
 }  // namespace avx2
 
 const PerceptronKernels* Avx2Kernels() {
-  static constexpr PerceptronKernels kKernels{"avx2", avx2::SumColumns, avx2::DenseRelu, avx2::Dot};
+  static constexpr PerceptronKernels kKernels{"avx2", avx2::SumColumns, avx2::Dense, avx2::Dot};
   return &kKernels;
 }
 #else

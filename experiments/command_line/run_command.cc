@@ -61,12 +61,12 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
     if (experiment.finetune.has_value()) {
       context.out << "after training at these bits:\n" << run.Read(kTunedResultsTextName);
     }
-    context.out << "report: " << run.PathOf(kReportName).string() << '\n';
   }
   if (experiment.goal.has_value()) {
     context.out << GoalText(run.Read(kGoalName)) << "goal: " << run.PathOf(kGoalName).string()
                 << '\n';
   }
+  context.out << "report: " << run.PathOf(kReportName).string() << '\n';
   return ExitCode::kDone;
 }
 

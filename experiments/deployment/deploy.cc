@@ -6,14 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiments/deployment/interleaved_times.h"
 #include "experiments/deployment/runtime_records.h"
 #include "experiments/run_directory.h"
 #include "experiments/search_inputs.h"
 #include "space/graph/onnx_writer.h"
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/machine_info.h"
-#include "space/hardware/onnxruntime_measure.h"
-#include "space/hardware/sample_statistics.h"
 #include "space/support/child_process.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -90,19 +89,13 @@ void ExportLines(SearchInputs& inputs, const DeployOptions& options, const fs::p
 
 void TimeLines(const DeployOptions& options, const LayerGraph& graph, const fs::path& folder,
                Deployment& deployment, const RunContext& context) {
-  RuntimeRequest request;
-  request.inputs = RandomInputs(graph, 1);
-  request.repetitions = options.repetitions;
-  const auto lines = static_cast<std::int64_t>(deployment.lines.size());
-  for (int round = 0; round < options.rounds; ++round) {
-    for (std::int64_t i = 0; i < lines; ++i) {
-      const auto index = static_cast<std::size_t>(i);
-      request.model = FileOf(folder, index);
-      const RuntimeAnswer answer = RunInRuntime(options.runtime, request, context);
-      deployment.runtime = answer.version;
-      deployment.lines[index].round_us.push_back(1e6 * Median(answer.seconds));
-      context.progress->Progress("time", round * lines + i + 1, options.rounds * lines);
-    }
+  std::vector<fs::path> files;
+  for (std::size_t i = 0; i < deployment.lines.size(); ++i) files.push_back(FileOf(folder, i));
+  InterleavedTimes times =
+      TimeInterleaved(options.runtime, files, graph, options.rounds, options.repetitions, context);
+  deployment.runtime = times.runtime;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    deployment.lines[i].round_us = std::move(times.round_us[i]);
   }
 }
 

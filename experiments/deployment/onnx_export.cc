@@ -13,6 +13,7 @@
 #include "experiments/deployment/export_weight.h"
 #include "space/graph/opset_upgrade.h"
 #include "space/graph/qdq.h"
+#include "space/quantizer/integer_arithmetic.h"
 #include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/error.h"
@@ -21,6 +22,8 @@ namespace bitsearch {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kBiasSlot = 2;  // Of Conv, ConvTranspose and Gemm.
 
 class Builder {
  public:
@@ -31,6 +34,7 @@ class Builder {
   }
 
   OnnxExport Build() {
+    RequireNoSkippedBlocks(config_, path_);
     const BitConfig bits = ConfigForGraph(config_, float_graph_, path_);
     stored_ = StoredCalibrationOf(config_, float_graph_, path_);
     stored_.grids.resize(float_graph_.layers().size());
@@ -81,10 +85,6 @@ class Builder {
 
   void ExportLayer(LayerIndex index, const ConfigLayer& entry) {
     const Layer& layer = float_graph_.layer(index);
-    if (entry.choice.weight.kind() == NumberFormat::Kind::kSkip) {
-      throw Refuse(layer, "the block is skipped (0 bits), which no rewrite of this network does",
-                   "leave 0 out of the candidates");
-    }
     std::optional<AffineGrid> input;
     if (QuantizesTensors(config_.placement) && entry.choice.activation.is_integer()) {
       input = tensor_grids_.at(layer.input);
@@ -206,7 +206,7 @@ class Builder {
                        " in blocks under quantized activations fail in ONNX Runtime",
                    "use granularity: per_channel, or --container storage with at most 4 bits");
     }
-    if (BitsOf(storage.type) == 2 && integer_input && layer.op != "Conv") {
+    if (BitsOf(storage.type) == 2 && integer_input) {
       throw Refuse(layer,
                    "2-bit weights of " + layer.op +
                        " under quantized activations do not load in ONNX Runtime",
@@ -291,11 +291,20 @@ class Builder {
                        float_graph_.node(layer.node).attributes.Float("beta", 1.0F) == 1.0F &&
                        static_cast<int>(bias.size()) == layer.output_channels;
     LayerGraph& graph = result_.graph;
-    // Under layer_inputs the simulation keeps biases float, so the file does.
-    if (QuantizesTensors(config_.placement) && input && weight && weight->groups == 1 && plain &&
-        !options_.qonnx) {
-      if (const auto tensor = IntegerBias(layer, name, bias, *input, *weight)) {
-        graph.SetNodeInput(layer.node, 2, *tensor);
+    if (input && weight && weight->groups == 1 && plain && !options_.qonnx) {
+      const std::vector<float> scales = ProductScales(*input, *weight);
+      if (!FitsIntegerBias(bias, scales)) {
+        // As an input of the layer the runtime would round it to INT32 by itself, and overflow.
+        result_.notes.push_back("layer '" + layer.id +
+                                "': the bias does not fit INT32 at scale s_x·s_w and is added "
+                                "behind the layer, in floating point");
+        if (layer.bias) graph.SetNodeInput(layer.node, kBiasSlot, std::nullopt);
+        AddOutputShift(layer, bias);
+        return;
+      }
+      // Under layer_inputs the simulation keeps biases float, so the file does.
+      if (QuantizesTensors(config_.placement)) {
+        graph.SetNodeInput(layer.node, kBiasSlot, IntegerBias(name, bias, scales));
         return;
       }
     }
@@ -304,37 +313,33 @@ class Builder {
     if (layer.bias && float_graph_.Consumers(*layer.bias).size() == 1) {
       graph.SetConstant(*layer.bias, std::move(value));
     } else {
-      graph.SetNodeInput(layer.node, 2,
+      graph.SetNodeInput(layer.node, kBiasSlot,
                          graph.AddConstant(layer.id + "_corrected_bias", std::move(value)));
     }
   }
 
-  /// Nothing where a value does not fit int32, as under the tiny scale of a dead channel.
-  std::optional<TensorIndex> IntegerBias(const Layer& layer, const std::string& name,
-                                         const std::vector<float>& bias, const AffineGrid& input,
-                                         const ExportedWeight& weight) {
+  /// s_x·s_w: one for each channel, or one for all.
+  static std::vector<float> ProductScales(const AffineGrid& input, const ExportedWeight& weight) {
+    std::vector<float> scales;
+    for (const AffineGrid& grid : weight.grids) scales.push_back(input.scale * grid.scale);
+    return scales;
+  }
+
+  TensorIndex IntegerBias(const std::string& name, const std::vector<float>& bias,
+                          const std::vector<float>& product_scales) {
+    const Shape shape = {static_cast<std::int64_t>(bias.size())};
     IntegerStorage storage;
     storage.type = DataType::kInt32;
-    const std::size_t count = weight.grids.size();
-    for (std::size_t i = 0; i < (count == 1 ? 1 : bias.size()); ++i) {
-      storage.scales.push_back(input.scale * weight.grids[i % count].scale);
-      storage.zero_points.push_back(0);
-    }
-    if (count > 1) storage.scale_shape = {static_cast<std::int64_t>(bias.size())};
     std::vector<std::int64_t> codes;
     for (std::size_t c = 0; c < bias.size(); ++c) {
-      const double scale = storage.scales[count == 1 ? 0 : c];
-      const double code = std::nearbyint(static_cast<double>(bias[c]) / scale);
-      if (!(std::fabs(code) < std::numeric_limits<std::int32_t>::max())) {
-        result_.notes.push_back("layer '" + layer.id + "': the bias of channel " +
-                                std::to_string(c) +
-                                " does not fit INT32 at scale s_x·s_w and stays float");
-        return std::nullopt;
-      }
-      codes.push_back(static_cast<std::int64_t>(code));
+      const float scale = product_scales[c % product_scales.size()];
+      codes.push_back(QuantizeBias(bias[c], scale));
+      if (c > 0 && product_scales.size() == 1) continue;
+      storage.scales.push_back(scale);
+      storage.zero_points.push_back(0);
     }
-    return AddDequantizedConstant(result_.graph, name, {static_cast<std::int64_t>(bias.size())},
-                                  codes, storage);
+    if (product_scales.size() > 1) storage.scale_shape = shape;
+    return AddDequantizedConstant(result_.graph, name, shape, codes, storage);
   }
 
   void AddOutputShift(const Layer& layer, const std::vector<float>& shift) {
@@ -387,6 +392,17 @@ std::optional<Container> ParseContainer(std::string_view name) {
     if (NameOf(container) == name) return container;
   }
   return std::nullopt;
+}
+
+void RequireNoSkippedBlocks(const ConfigDocument& config, const std::string& path) {
+  for (const ConfigLayer& entry : config.layers) {
+    if (entry.choice.weight.kind() != NumberFormat::Kind::kSkip) continue;
+    throw Error(ErrorId::kExportRefused,
+                "the block is skipped (0 bits), which no rewrite of this network does")
+        .At({path})
+        .Key(entry.name)
+        .Hint("leave 0 out of the candidates");
+  }
 }
 
 OnnxExport BuildQuantizedOnnx(const LayerGraph& graph, const ConfigDocument& config,

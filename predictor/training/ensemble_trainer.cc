@@ -1,13 +1,14 @@
-// Back-propagation through APQ's network, by hand: four products forward, eight backward.
+// Folds, their networks, and the error on rows that a network has not seen.
 #include "predictor/training/ensemble_trainer.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <numeric>
+#include <utility>
 
+#include "predictor/training/perceptron_trainer.h"
 #include "space/support/error.h"
 #include "space/support/random.h"
 #include "space/support/statistics.h"
@@ -16,141 +17,8 @@ namespace bitsearch {
 namespace {
 
 using Eigen::Index;
-using Eigen::MatrixXf;
-using Eigen::VectorXf;
 
 constexpr int kLeastRowsPerFold = 4;
-constexpr float kBeta1 = 0.9F, kBeta2 = 0.999F, kEpsilon = 1e-8F;
-
-/// One layer with Adam's moments.
-class AdamLayer {
- public:
-  /// `gain`² / inputs is the variance of the weights.
-  AdamLayer(Index outputs, Index inputs, double gain, RandomStream& random) {
-    layer_.weights.resize(outputs, inputs);
-    layer_.bias = VectorXf::Zero(outputs);
-    const double deviation = gain / std::sqrt(std::max<double>(1.0, static_cast<double>(inputs)));
-    for (float& w : layer_.weights.reshaped()) w = static_cast<float>(deviation * random.Normal());
-    for (auto* moment : {&mean_, &square_}) *moment = MatrixXf::Zero(outputs, inputs + 1);
-  }
-  DenseLayer& layer() { return layer_; }
-
-  /// inputs × rows → outputs × rows.
-  MatrixXf Forward(const MatrixXf& in) const {
-    return (layer_.weights * in).colwise() + layer_.bias;
-  }
-  /// From the gradient of the outputs: updates, and returns the gradient of the inputs.
-  MatrixXf Backward(const MatrixXf& in, const MatrixXf& out_gradient, float rate, float decay,
-                    int step) {
-    const MatrixXf in_gradient = layer_.weights.transpose() * out_gradient;
-    MatrixXf gradient(layer_.weights.rows(), layer_.weights.cols() + 1);
-    gradient.leftCols(layer_.weights.cols()).noalias() = out_gradient * in.transpose();
-    gradient.rightCols(1) = out_gradient.rowwise().sum();
-    mean_ = kBeta1 * mean_ + (1.0F - kBeta1) * gradient;
-    square_.array() = kBeta2 * square_.array() + (1.0F - kBeta2) * gradient.array().square();
-    const auto t = static_cast<float>(step);
-    const float scale = rate * std::sqrt(1.0F - std::pow(kBeta2, t)) / (1.0F - std::pow(kBeta1, t));
-    const MatrixXf change = scale * (mean_.array() / (square_.array().sqrt() + kEpsilon)).matrix();
-    layer_.weights *= 1.0F - rate * decay;
-    layer_.weights -= change.leftCols(layer_.weights.cols());
-    layer_.bias -= change.rightCols(1);
-    return in_gradient;
-  }
-
- private:
-  DenseLayer layer_;
-  MatrixXf mean_, square_;
-};
-
-struct DenseRows {
-  MatrixXf architecture, bits;  ///< Features × rows.
-  VectorXf target;              ///< Standardized.
-};
-
-MatrixXf DenseOf(const Encoding& encoding, const GenomeView& view, FeatureGroup group) {
-  const std::vector<float> values = encoding.Dense(view, group);
-  return Eigen::Map<const MatrixXf>(values.data(),
-                                    static_cast<Index>(encoding.features(group).size()),
-                                    static_cast<Index>(view.rows));
-}
-
-MatrixXf Columns(const MatrixXf& of, std::span<const Index> columns) {
-  MatrixXf picked(of.rows(), static_cast<Index>(columns.size()));
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    picked.col(static_cast<Index>(c)) = of.col(columns[c]);
-  }
-  return picked;
-}
-
-class Trainer {
- public:
-  Trainer(const DenseRows& rows, const EnsembleOptions& options, RandomStream random)
-      : rows_(rows),
-        options_(options),
-        random_(random),
-        architecture_(options.width, rows.architecture.rows(), std::numbers::sqrt2, random_),
-        // One feature of a gene's several is on: fewer inputs count than there are.
-        bits_(options.width, rows.bits.rows(), std::numbers::sqrt2, random_),
-        first_(options.width, options.width, std::numbers::sqrt2, random_),
-        second_(options.width, options.width, std::numbers::sqrt2, random_),
-        output_(1, options.width, 0.5, random_) {}
-
-  Perceptron Train(std::vector<Index> order, const RunContext& context) {
-    const auto rows = static_cast<int>(order.size());
-    const int steps = options_.epochs * ((rows + options_.batch_rows - 1) / options_.batch_rows);
-    int step = 0;
-    for (int epoch = 0; epoch < options_.epochs; ++epoch) {
-      context.ThrowIfStopped();
-      for (std::size_t i = order.size(); i > 1; --i) {
-        std::swap(order[i - 1], order[random_.Below(i)]);
-      }
-      for (int first = 0; first < rows; first += options_.batch_rows) {
-        const int count = std::min(options_.batch_rows, rows - first);
-        ++step;
-        const double rate = 0.5 * options_.learning_rate *
-                            (1.0 + std::cos(std::numbers::pi * step / static_cast<double>(steps)));
-        Step(std::span(order).subspan(static_cast<std::size_t>(first),
-                                      static_cast<std::size_t>(count)),
-             static_cast<float>(rate), step);
-      }
-    }
-    Perceptron network;
-    network.architecture = architecture_.layer();
-    network.bits = bits_.layer();
-    network.hidden = {first_.layer(), second_.layer()};
-    network.output = output_.layer();
-    return network;
-  }
-
- private:
-  void Step(std::span<const Index> batch, float rate, int step) {
-    const auto decay = static_cast<float>(options_.weight_decay);
-    const MatrixXf architecture = Columns(rows_.architecture, batch);
-    const MatrixXf bits = Columns(rows_.bits, batch);
-    const MatrixXf a = architecture_.Forward(architecture);
-    const MatrixXf in = a.cwiseMax(0.0F) + bits_.Forward(bits);
-    const MatrixXf h1 = first_.Forward(in).cwiseMax(0.0F);
-    const MatrixXf h2 = second_.Forward(h1).cwiseMax(0.0F);
-    MatrixXf error = output_.Forward(h2);
-    for (std::size_t c = 0; c < batch.size(); ++c) {
-      error(0, static_cast<Index>(c)) -= rows_.target[batch[c]];
-    }
-    error *= 2.0F / static_cast<float>(batch.size());
-    const auto through_relu = [](const MatrixXf& gradient, const MatrixXf& out) {
-      return MatrixXf((out.array() > 0.0F).select(gradient, 0.0F));
-    };
-    const MatrixXf d2 = through_relu(output_.Backward(h2, error, rate, decay, step), h2);
-    const MatrixXf d1 = through_relu(second_.Backward(h1, d2, rate, decay, step), h1);
-    const MatrixXf d0 = first_.Backward(in, d1, rate, decay, step);
-    bits_.Backward(bits, d0, rate, decay, step);
-    architecture_.Backward(architecture, through_relu(d0, a), rate, decay, step);
-  }
-
-  const DenseRows& rows_;
-  const EnsembleOptions& options_;
-  RandomStream random_;
-  AdamLayer architecture_, bits_, first_, second_, output_;
-};
 
 void CheckRows(const TrainingRows& rows, const EnsembleOptions& options, std::size_t genes) {
   const std::size_t count = rows.top1_percent.size();
@@ -175,19 +43,22 @@ void CheckRows(const TrainingRows& rows, const EnsembleOptions& options, std::si
 FitQuality QualityOf(std::span<const double> predicted, std::span<const double> measured) {
   FitQuality quality;
   quality.rows = measured.size();
-  std::int64_t pairs = 0, right = 0;
+  std::int64_t pairs = 0;
+  double right = 0.0;
   for (std::size_t i = 0; i < measured.size(); ++i) {
     quality.rmse_percent += (predicted[i] - measured[i]) * (predicted[i] - measured[i]);
     for (std::size_t j = 0; j < i; ++j) {
       if (measured[i] == measured[j]) continue;
       ++pairs;
-      if ((predicted[i] > predicted[j]) == (measured[i] > measured[j])) ++right;
+      const bool tied = predicted[i] == predicted[j];
+      if (tied || (predicted[i] > predicted[j]) == (measured[i] > measured[j])) {
+        right += tied ? 0.5 : 1.0;
+      }
     }
   }
   quality.rmse_percent = std::sqrt(quality.rmse_percent / static_cast<double>(measured.size()));
   quality.kendall_tau = KendallTau(predicted, measured);
-  quality.pairwise_accuracy =
-      pairs == 0 ? std::nan("") : static_cast<double>(right) / static_cast<double>(pairs);
+  quality.pairwise_accuracy = pairs == 0 ? std::nan("") : right / static_cast<double>(pairs);
   return quality;
 }
 
@@ -201,9 +72,8 @@ TrainedEnsemble TrainEnsemble(Encoding encoding, const TrainingRows& rows,
                                                    static_cast<Index>(count));
   const double mean = measured.mean();
   const double deviation = std::max(1e-3, std::sqrt((measured.array() - mean).square().mean()));
-  const DenseRows dense{DenseOf(encoding, view, FeatureGroup::kArchitecture),
-                        DenseOf(encoding, view, FeatureGroup::kBits),
-                        ((measured.array() - mean) / deviation).cast<float>()};
+  const FeatureRows features = FeaturesOf(encoding, view);
+  const Eigen::VectorXf targets = ((measured.array() - mean) / deviation).cast<float>();
 
   std::vector<Index> shuffled(count);
   std::iota(shuffled.begin(), shuffled.end(), Index{0});
@@ -229,14 +99,17 @@ TrainedEnsemble TrainEnsemble(Encoding encoding, const TrainingRows& rows,
     for (std::size_t i = 0; i < count; ++i) {
       if (i % members != m) train.push_back(shuffled[i]);
     }
-    Trainer trainer(dense, options, RandomStream(context.root_seed, "predictor_member", m));
-    model.members.push_back(trainer.Train(std::move(train), context));
+    const auto batches =
+        (static_cast<int>(train.size()) + options.batch_rows - 1) / options.batch_rows;
+    const Eigen::VectorXf its_targets = targets(train);
+    model.members.push_back(TrainPerceptron(
+        {features.architecture(train, Eigen::all), features.bits(train, Eigen::all)},
+        {its_targets.data(), train.size()},
+        {options.width, std::int64_t{options.epochs} * batches, options.batch_rows,
+         options.learning_rate, options.weight_decay},
+        nullptr, RandomStream(context.root_seed, "predictor_member", m), context));
     context.progress->Progress("train predictor", static_cast<std::int64_t>(m + 1),
                                static_cast<std::int64_t>(members));
-    if (!model.members.back().output.weights.allFinite()) {
-      throw Error(ErrorId::kTrainingDiverged, "the predictor's weights became infinite")
-          .Hint("lower the learning rate");
-    }
   }
 
   std::vector<double> unseen(count);

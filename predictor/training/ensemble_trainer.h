@@ -30,8 +30,9 @@ struct EnsembleOptions {
 struct FitQuality {
   std::size_t rows = 0;
   double rmse_percent = 0.0;
-  double kendall_tau = 0.0;        ///< NaN where all rows measured the same.
-  double pairwise_accuracy = 0.0;  ///< Share of pairs of unequal accuracy in the right order.
+  double kendall_tau = 0.0;  ///< NaN where all rows measured the same.
+  double pairwise_accuracy =
+      0.0;  ///< Share of pairs of unequal accuracy in the right order; a tie is half.
 };
 FitQuality QualityOf(std::span<const double> predicted, std::span<const double> measured);
 

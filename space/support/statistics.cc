@@ -78,9 +78,8 @@ double KendallTau(std::span<const double> a, std::span<const double> b) {
   const std::size_t n = a.size();
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
-    return a[i] != a[j] ? a[i] < a[j] : b[i] < b[j];
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t i, std::size_t j) { return a[i] != a[j] ? a[i] < a[j] : b[i] < b[j]; });
   std::vector<double> sorted_b(n);
   for (std::size_t i = 0; i < n; ++i) sorted_b[i] = b[order[i]];
   const double pairs = static_cast<double>(n) * (static_cast<double>(n) - 1) / 2;
@@ -101,6 +100,19 @@ double KendallTau(std::span<const double> a, std::span<const double> b) {
 
 double StudentQuantile(double probability, double degrees) {
   return boost::math::quantile(boost::math::students_t(degrees), probability);
+}
+
+double CorrectedResampledPValue(std::span<const double> differences, double tested_to_trained) {
+  const auto count = static_cast<double>(differences.size());
+  if (count < 2) throw Error(ErrorId::kInternal, "a comparison needs two splits at least");
+  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / count;
+  double variance = 0.0;
+  for (const double value : differences) variance += (value - mean) * (value - mean) / (count - 1);
+  if (mean == 0.0) return 1.0;
+  if (variance == 0.0) return 0.0;
+  const double t = mean / std::sqrt((1.0 / count + tested_to_trained) * variance);
+  const boost::math::students_t student(count - 1);
+  return 2.0 * boost::math::cdf(boost::math::complement(student, std::abs(t)));
 }
 
 }  // namespace bitsearch

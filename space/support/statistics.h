@@ -21,4 +21,10 @@ double KendallTau(std::span<const double> a, std::span<const double> b);
 /// Quantile of Student's t: P(T ≤ result) = `probability` with `degrees` > 0 degrees of freedom.
 double StudentQuantile(double probability, double degrees);
 
+/// Two-sided p-value that paired differences over repeated random splits have mean 0, by the
+/// corrected resampled t-test (Nadeau and Bengio 2003): splits overlap, so their variance is
+/// multiplied by 1/J + `tested_to_trained` instead of 1/J. Needs 2 differences at least; 1 where
+/// all are 0.
+double CorrectedResampledPValue(std::span<const double> differences, double tested_to_trained);
+
 }  // namespace bitsearch

@@ -136,10 +136,10 @@ TEST(PredictorTest, InstructionSetsAgree) {
   }
   for (auto& values : out) values.resize(kRows * kPanels * kPanelWidth);
   for (std::size_t rows = 1; rows <= kRows; ++rows) {
-    best.dense_relu(weights.data(), bias.data(), kPanels, kInputs, in.data(), kInputs, rows,
-                    out[0].data());
-    base.dense_relu(weights.data(), bias.data(), kPanels, kInputs, in.data(), kInputs, rows,
-                    out[1].data());
+    best.dense(weights.data(), bias.data(), kPanels, kInputs, in.data(), kInputs, rows, 0.0F,
+               out[0].data());
+    base.dense(weights.data(), bias.data(), kPanels, kInputs, in.data(), kInputs, rows, 0.0F,
+               out[1].data());
     for (std::size_t i = 0; i < rows * kPanels * kPanelWidth; ++i) {
       ASSERT_NEAR(out[0][i], out[1][i], 1e-4) << rows;
     }
