@@ -47,6 +47,25 @@ AffineGrid GridOfBits(int bits, bool is_signed, float scale, std::int32_t zero_p
   return {scale, zero_point, is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
 }
 
+// The grids of integer weights as a file stores them.
+std::vector<AffineGrid> WeightGrids(const TensorQuantizer& quantizer, int bits, bool narrow) {
+  std::vector<AffineGrid> grids;
+  for (std::size_t i = 0; i < quantizer.scale.size(); ++i) {
+    grids.push_back(
+        GridOfBits(bits, quantizer.symmetric, quantizer.scale[i], quantizer.zero_point[i]));
+    if (quantizer.symmetric && narrow) ++grids.back().qmin;
+  }
+  return grids;
+}
+
+// How many scales a weight may have: one, one for each output channel or for each of its blocks.
+bool FitsWeight(std::size_t scales, const Shape& shape, std::int64_t channels, int group_size) {
+  const auto count = static_cast<std::int64_t>(scales);
+  const std::int64_t per_channel = ElementCount(shape) / std::max<std::int64_t>(1, channels);
+  return count == 1 || count == channels ||
+         count == channels * ((per_channel + group_size - 1) / group_size);
+}
+
 Json WeightSpecJson(const WeightQuantizerSpec& spec) {
   Json json = {{"granularity", NameOf(spec.granularity)}};
   if (spec.granularity == Granularity::kPerGroup) json["group_size"] = spec.group_size;
@@ -120,6 +139,7 @@ class Reader {
       }
     }
     document.weights = WeightSpec(json);
+    document.learned_scales = LearnedScales(json);
     ReadFigures(json, document);
     if (!json.contains("layers") || !json["layers"].is_array()) {
       throw Bad("layers", "the list of layers is missing");
@@ -275,6 +295,15 @@ class Reader {
     return spec;
   }
 
+  /// Asked after WeightSpec has seen that the objects are there.
+  bool LearnedScales(const Json& document) const {
+    if (!document.contains("quantizer")) return false;
+    const Json& json = document["quantizer"]["weights"];
+    if (!json.contains("learned")) return false;
+    if (!json["learned"].is_boolean()) throw Bad("quantizer.weights.learned", "must be a boolean");
+    return json["learned"].get<bool>();
+  }
+
   std::vector<float> Values(const Json& item, const char* name, const std::string& key) const {
     std::vector<float> values;
     if (!item.contains(name)) return values;
@@ -369,6 +398,7 @@ std::string ConfigJson(const ConfigDocument& document) {
                         {"loss_nats", document.measured->loss_nats}};
   }
   if (document.weights) json["quantizer"]["weights"] = WeightSpecJson(*document.weights);
+  if (document.learned_scales) json["quantizer"]["weights"]["learned"] = true;
   json["layers"] = Json::array();
   for (const ConfigLayer& layer : document.layers) {
     Json item = {{"name", layer.name},
@@ -435,6 +465,26 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
       const TensorQuantizer& quantizer = *layer.quantizers.activation;
       stored.grids[index->value] = GridOfBits(layer.choice.activation.bits(), quantizer.symmetric,
                                               quantizer.scale[0], quantizer.zero_point[0]);
+    }
+    const NumberFormat weight = layer.choice.weight;
+    if (document.learned_scales && layer.quantizers.weight && weight.is_integer() &&
+        weight.bits() > 1 && graph.layer(*index).weight) {
+      const WeightQuantizerSpec spec = document.weights.value_or(WeightQuantizerSpec{});
+      const Layer& described = graph.layer(*index);
+      if (!FitsWeight(layer.quantizers.weight->scale.size(),
+                      graph.tensor(*described.weight).constant->shape(), described.output_channels,
+                      spec.group_size)) {
+        throw Error(ErrorId::kConfigLayers,
+                    "the weight has " + std::to_string(described.output_channels) +
+                        " output channels, and the file " +
+                        std::to_string(layer.quantizers.weight->scale.size()) + " scales for it")
+            .At({path})
+            .Key(layer.name + ".weight_quantizer.scale")
+            .Hint("was the configuration made for another network?");
+      }
+      stored.weight_grids.resize(graph.layers().size());
+      stored.weight_grids[index->value] =
+          WeightGrids(*layer.quantizers.weight, weight.bits(), spec.narrow);
     }
     const BiasCorrection& correction = layer.quantizers.correction;
     for (const std::vector<float>* values : {&correction.bias, &correction.output_shift}) {

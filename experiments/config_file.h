@@ -34,6 +34,8 @@ struct ConfigDocument {
   /// How the weights' grids follow from the weights. Absent in files of earlier versions, whose
   /// weights have the default's.
   std::optional<WeightQuantizerSpec> weights;
+  /// Training found the weights' scales: they do not follow from the weights.
+  bool learned_scales = false;
   std::vector<ConfigLayer> layers;
   /// Placements runtime and integer: every quantized activation tensor, inputs of layers too.
   std::vector<TensorGrid> tensors;
@@ -65,9 +67,10 @@ BitConfig ConfigForGraph(const ConfigDocument& document, const LayerGraph& graph
                          const std::string& path);
 
 /// By layer of the graph, the stored input grids, and the corrected biases (an empty list if the
-/// document holds none); and the tensors' grids. Throws Error(kConfigLayers) if a corrected bias
-/// does not have as many values as the layer has output channels, or if the graph has no tensor of
-/// such a name; `path` stands in the message.
+/// document holds none); learned grids of weights; and the tensors' grids. Throws
+/// Error(kConfigLayers) if a corrected bias does not have as many values as the layer has output
+/// channels, if the number of learned scales does not fit the weight, or if the graph has no tensor
+/// of such a name; `path` stands in the message.
 StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const LayerGraph& graph,
                                       const std::string& path);
 

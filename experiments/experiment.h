@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "experiments/budget.h"
+#include "search/supernet/dnas.h"
+#include "search/supernet/fine_tune.h"
 #include "space/choices/bit_choice.h"
 #include "space/choices/quantization_spec.h"
 #include "space/hardware/latency_table.h"
@@ -105,6 +107,23 @@ struct PredictorSection {
   bool operator==(const PredictorSection&) const = default;
 };
 
+/// `search:` with `method: dnas`. Quantizers, device and checkpoint of the options come from the
+/// run's other sections, not from here.
+struct DnasSection {
+  DnasOptions options;
+  std::int64_t decode_samples = 64;  ///< Configurations drawn from the distributions …
+  std::int64_t evaluate_best = 5;    ///< … of which so many are evaluated, with the exact one.
+};
+
+/// `finetune:` which lines of the result table are trained at their bits, and how.
+struct FineTuneSection {
+  FineTuneOptions options;
+  /// Lines of every budget, and "fp32". See FineTuneLines().
+  std::vector<std::string> lines;
+  /// Epochs of every line but one that DNAS found: its search is training time too.
+  int control_epochs = 0;
+};
+
 /// `goal:` the inverse question: the least of a resource whose accuracy drop stays within a limit.
 struct GoalSection {
   std::string minimise;  ///< One of BudgetResources().
@@ -157,10 +176,13 @@ struct Experiment {
   SearchSection search;
   /// Present: `search.method` is predictor.
   std::optional<PredictorSection> predictor;
+  /// Present: `search.method` is dnas.
+  std::optional<DnasSection> dnas;
+  std::optional<FineTuneSection> finetune;
   BaselineSection baselines;
   std::optional<TrainSection> train;
   /// Where keys stand whose values are checked later than the file is read: "device",
-  /// "data.search", "space.pins.GLOB", "budgets.NAME", "sensitivity.file".
+  /// "data.search", "space.pins.GLOB", "budgets.NAME", "sensitivity.file", "search.batch_size".
   std::map<std::string, SourceLocation> places;
 
   bool asks_for_search() const { return !budgets.empty() || goal.has_value(); }
@@ -171,6 +193,7 @@ struct Experiment {
 /// The names that the keys of the same name take.
 const std::vector<std::string>& SensitivityMethods();
 const std::vector<std::string>& BaselineNames();
+const std::vector<std::string>& FineTuneLines();
 const std::vector<std::string>& CalibrationSteps();
 
 /// What the file is read for: it decides which sections must be there.

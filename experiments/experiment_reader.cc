@@ -8,6 +8,7 @@
 
 #include "experiments/experiment.h"
 #include "experiments/experiment_sections.h"
+#include "experiments/supernet_sections.h"
 #include "space/support/files.h"
 #include "space/support/yaml_reader.h"
 
@@ -136,6 +137,7 @@ class Reader {
       need(data, "validation");
     }
     if (!for_run()) return;
+    CheckSupernetSections(root_, experiment_);
     need(data, "search");
     need(data, "report");
     // resolved.yaml says what is used.
@@ -256,6 +258,15 @@ const std::vector<std::string>& BaselineNames() {
   static const std::vector<std::string> names = {"fp32",         "uniform", "two_level",
                                                  "first_last_8", "random",  "greedy",
                                                  "parameters",   "blind",   "reversed"};
+  return names;
+}
+
+const std::vector<std::string>& FineTuneLines() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all = BaselineNames();
+    all.insert(all.begin() + 1, {"ours", "additive"});
+    return all;
+  }();
   return names;
 }
 

@@ -33,7 +33,7 @@ std::vector<std::string> ReadNames(const YamlNode& node, std::vector<std::string
 void ReadDataSection(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment);
 /// `space`, `quantizer` and `calibration`.
 void ReadQuantizationSections(const YamlNode& root, Experiment& experiment);
-/// `sensitivity`, `costs`, `budgets`, `goal`, `search` and `baselines`.
+/// `sensitivity`, `costs`, `budgets`, `goal`, `search`, `baselines` and `finetune`.
 void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths, Experiment& experiment);
 
 }  // namespace bitsearch

@@ -4,6 +4,7 @@
 #include <yaml-cpp/emittermanip.h>
 
 #include "experiments/experiment.h"
+#include "experiments/supernet_sections.h"
 
 namespace bitsearch {
 namespace {
@@ -212,6 +213,9 @@ std::string ExperimentText(const Experiment& experiment) {
         search.Number("held_out", predictor.held_out);
         search.Number("evaluations", predictor.evaluations);
         search.Number("evaluate_best", predictor.evaluate_best);
+      } else if (experiment.dnas.has_value()) {
+        search.Text("method", "dnas");
+        WriteDnasSection(out, *experiment.dnas);
       } else {
         search.Number("measured_candidates", experiment.search.measured_candidates);
       }
@@ -222,6 +226,10 @@ std::string ExperimentText(const Experiment& experiment) {
       baselines.List("lines", experiment.baselines.lines);
       baselines.Number("random_count", experiment.baselines.random_count);
       baselines.Number("random_tolerance_percent", experiment.baselines.random_tolerance_percent);
+    }
+    if (experiment.finetune.has_value()) {
+      const Map finetune(out, "finetune");
+      WriteFineTuneSection(out, *experiment.finetune);
     }
     if (experiment.train.has_value()) WriteTrain(out, *experiment.train);
   }

@@ -30,13 +30,6 @@ LayerKey KeyOf(const LayerGraph& graph, const Layer& layer) {
   return {layer.id, SignatureOf(graph, layer).ToString()};
 }
 
-TieRules RulesOf(Placement placement) {
-  TieRules rules;
-  rules.activations = placement != Placement::kWeightsOnly;
-  rules.joins = placement == Placement::kRuntime || placement == Placement::kInteger;
-  return rules;
-}
-
 /// Σ parameters · bits of each layer and choice, each shared weight once.
 std::vector<std::vector<std::int64_t>> ParameterBits(
     const LayerGraph& graph, const std::vector<std::vector<BitChoice>>& choices) {
@@ -98,7 +91,7 @@ void AddLatency(NetworkProblem* network) {
 /// Labels by which tied layers agree: the position of the tied format among those that occur.
 void AddTies(NetworkProblem* network, Placement placement) {
   NamedProblem& named = network->named;
-  for (const TieGroup& group : InferTies(network->graph, RulesOf(placement))) {
+  for (const TieGroup& group : InferTies(network->graph, TieRulesOf(placement))) {
     for (const bool weights : {true, false}) {
       if (weights && group.kind == TieKind::kActivation) continue;
       if (!weights && group.kind == TieKind::kWeight) continue;
@@ -161,6 +154,13 @@ std::int64_t LimitInUnits(const NetworkProblem& network, const NamedProblem& nam
 }
 
 }  // namespace
+
+TieRules TieRulesOf(Placement placement) {
+  TieRules rules;
+  rules.activations = placement != Placement::kWeightsOnly;
+  rules.joins = placement == Placement::kRuntime || placement == Placement::kInteger;
+  return rules;
+}
 
 bool GlobMatches(const std::string& glob, const std::string& name) {
   return ::fnmatch(glob.c_str(), name.c_str(), 0) == 0;

@@ -14,6 +14,7 @@
 #include "sensitivity/sensitivity_report.h"
 #include "space/choices/bit_config.h"
 #include "space/graph/layer_graph.h"
+#include "space/graph/ties.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/latency_table.h"
 #include "space/support/run_context.h"
@@ -41,6 +42,9 @@ struct NetworkProblem {
   /// no entry for it.
   std::optional<std::int64_t> Cost(const std::string& resource, const BitConfig& config) const;
 };
+
+/// What a placement ties.
+TieRules TieRulesOf(Placement placement);
 
 /// The candidates of every layer: the experiment's formats, narrowed by its pins. A layer without
 /// weights keeps fp32 weights. Throws Error(kPinUnmatched) for a glob that matches no layer.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "space/support/error.h"
 #include "space/support/hash.h"
@@ -41,6 +42,18 @@ std::string InputHash(const Stage& stage, const RunDirectory& run) {
     Append(text, Sha256OfFile(run.PathOf(input)));
   }
   return Sha256(std::string_view(text));
+}
+
+/// "scratch/STAGE".
+std::filesystem::path ScratchOf(const Stage& stage, const RunDirectory& run) {
+  return run.PathOf("scratch") / stage.name;
+}
+
+/// Takes a stage's scratch files away, and the folder of all of them if it is empty then.
+void RemoveScratch(const Stage& stage, const RunDirectory& run) {
+  std::error_code ignored;
+  std::filesystem::remove_all(ScratchOf(stage, run), ignored);
+  std::filesystem::remove(run.PathOf("scratch"), ignored);
 }
 
 bool IsFinished(const Stage& stage, const std::string& input_hash, RunDirectory& run) {
@@ -106,11 +119,19 @@ void RemoveStale(const std::vector<Stage>& stages, RunDirectory& run, const RunC
 }  // namespace
 
 std::string StageScope::Read(std::string_view name) const {
-  if (!Lists(stage_.inputs, name)) {
-    throw Error(ErrorId::kInternal, "stage " + stage_.name + " reads " + std::string(name) +
-                                        ", which it does not list");
-  }
+  RequireInput(name);
   return run_.Read(name);
+}
+
+std::filesystem::path StageScope::PathOf(std::string_view name) const {
+  RequireInput(name);
+  return run_.PathOf(name);
+}
+
+void StageScope::RequireInput(std::string_view name) const {
+  if (Lists(stage_.inputs, name)) return;
+  throw Error(ErrorId::kInternal,
+              "stage " + stage_.name + " reads " + std::string(name) + ", which it does not list");
 }
 
 void StageScope::Write(std::string_view name, std::string_view content) {
@@ -127,6 +148,17 @@ std::optional<std::string> StageScope::Known(const std::string& key) const {
 
 void StageScope::Record(const std::string& key, const std::string& payload) {
   run_.journal().AddItem(stage_.name, item_hash_, key, payload);
+}
+
+std::filesystem::path StageScope::Scratch(std::string_view name) const {
+  constexpr std::size_t kEnough = 16;
+  const std::filesystem::path folder = ScratchOf(stage_, run_);
+  std::filesystem::create_directories(folder);
+  return folder / (item_hash_.substr(0, kEnough) + "-" + std::string(name));
+}
+
+void StageScope::AddSeconds(const std::string& part, double seconds) {
+  run_.journal().AddSeconds(stage_.name + ": " + part, seconds);
 }
 
 std::string StageScope::Item(const std::string& key, const std::function<std::string()>& compute) {
@@ -166,6 +198,7 @@ PipelineSummary RunStages(const std::vector<Stage>& stages, RunDirectory& run,
       artifacts.push_back({output, Sha256OfFile(run.PathOf(output))});
     }
     run.journal().FinishStage(stage.name, hash, artifacts);
+    RemoveScratch(stage, run);
     WriteTiming(run);
     summary.computed.push_back(stage.name);
   }

@@ -3,6 +3,7 @@
 // resume if their inputs are the same; long stages journal their items. Must not know what the
 // stages compute.
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,8 @@ class StageScope {
   const RunContext& context() const { return context_; }
   /// An artifact of an earlier stage; it must be listed in Stage::inputs.
   std::string Read(std::string_view name) const;
+  /// Where that artifact lies, for readers of files.
+  std::filesystem::path PathOf(std::string_view name) const;
   /// Writes an output; it must be listed in Stage::outputs.
   void Write(std::string_view name, std::string_view content);
 
@@ -46,11 +49,18 @@ class StageScope {
   std::optional<std::string> Known(const std::string& key) const;
   /// Journals the result of an item: it survives the death of the process from now on.
   void Record(const std::string& key, const std::string& payload);
+  /// A file of the stage's own that outlives the process and ends with the stage: for checkpoints.
+  /// Its folder exists. Another one where `parameters` are others.
+  std::filesystem::path Scratch(std::string_view name) const;
+  /// Adds to timing.json, as "STAGE: PART".
+  void AddSeconds(const std::string& part, double seconds);
   /// Known(key), or else computes and journals it. Throws Error(kInterrupted) after a stop request
   /// before it computes anything.
   std::string Item(const std::string& key, const std::function<std::string()>& compute);
 
  private:
+  void RequireInput(std::string_view name) const;
+
   const Stage& stage_;
   std::string item_hash_;
   RunDirectory& run_;

@@ -52,9 +52,14 @@ Stage ReportStage(SearchInputs& inputs) {
     stage.inputs.insert(stage.inputs.end(), {kGoalName, kGoalConfigName});
   }
   if (!experiment.budgets.empty()) {
-    stage.inputs.insert(stage.inputs.end(),
-                        {kResultsName, kRefinedName, kEvaluationsName, kCandidatesName});
+    stage.inputs.insert(stage.inputs.end(), {kResultsName, kRefinedName, kEvaluationsName});
+    const bool has_dnas = experiment.dnas.has_value();
+    if (!has_dnas) stage.inputs.emplace_back(kCandidatesName);
+    if (experiment.finetune.has_value()) {
+      stage.inputs.insert(stage.inputs.end(), {kFineTuneName, kTunedResultsName});
+    }
     for (std::size_t b = 0; b < experiment.budgets.size(); ++b) {
+      if (has_dnas) stage.inputs.push_back(DnasName(b));
       stage.inputs.insert(stage.inputs.end(), {ConfigName(b), SolutionName(b), ExplanationName(b)});
     }
     for (const std::string& resource : FrontierResources(experiment)) {

@@ -30,20 +30,6 @@ std::string BitsText(const BitConfig& config) {
   return uniform ? config.choices.front().ToString() : "mixed";
 }
 
-ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const BitConfig& config,
-                const Evaluation& evaluation) {
-  ResultRow row;
-  row.bits = BitsText(config);
-  row.mean_weight_bits = MeanWeightBits(network.graph, config);
-  row.costs = CostTexts(network, config);
-  row.predicted_loss_nats = PredictedLoss(named, config);
-  row.samples = evaluation.samples;
-  row.top1_percent = evaluation.top1_percent();
-  row.loss_nats = evaluation.loss_nats;
-  row.kl_nats = evaluation.kl_nats;
-  return row;
-}
-
 ResultRow MeanRow(const NetworkProblem& network, const NamedProblem& named,
                   const std::vector<BitConfig>& configs,
                   const std::map<std::string, Evaluation>& evaluations) {
@@ -74,6 +60,20 @@ ResultRow MeanRow(const NetworkProblem& network, const NamedProblem& named,
 }
 
 }  // namespace
+
+ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const BitConfig& config,
+                const Evaluation& evaluation) {
+  ResultRow row;
+  row.bits = BitsText(config);
+  row.mean_weight_bits = MeanWeightBits(network.graph, config);
+  row.costs = CostTexts(network, config);
+  row.predicted_loss_nats = PredictedLoss(named, config);
+  row.samples = evaluation.samples;
+  row.top1_percent = evaluation.top1_percent();
+  row.loss_nats = evaluation.loss_nats;
+  row.kl_nats = evaluation.kl_nats;
+  return row;
+}
 
 std::string LinesJson(const std::vector<BudgetLines>& budgets) {
   Json list = Json::array();

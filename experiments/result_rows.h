@@ -42,6 +42,10 @@ std::vector<std::pair<std::string, std::string>> CostTexts(const NetworkProblem&
 /// Σ of the layers' losses; 0 for layers left in fp32; nothing if a choice has no loss.
 std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config);
 
+/// The row of one configuration, without a budget, a line's name and a comparison.
+ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const BitConfig& config,
+                const Evaluation& evaluation);
+
 /// The rows: fp32 first, then each budget's lines. "random" gives two rows: the best by measured
 /// accuracy, and the mean. `evaluations` is by BitConfig::Canonical() and must hold every
 /// configuration.

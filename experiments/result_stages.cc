@@ -35,7 +35,9 @@ void WriteResults(SearchInputs& inputs, StageScope& scope) {
     document.predicted_loss_nats = PredictedLoss(named, config);
     // Where measuring chose, the solver's own answer is the line after.
     const bool measured = lines[b].lines.size() > 1 && lines[b].lines[1].name == kAdditiveLine;
-    document.chosen_by = measured ? "measured" : "predicted";
+    document.chosen_by = inputs.experiment.dnas.has_value() ? "dnas"
+                         : measured                         ? "measured"
+                                                            : "predicted";
     if (std::isfinite(lines[b].lower_bound)) {
       document.lower_bound_nats = lines[b].lower_bound;
       document.gap = lines[b].gap;
@@ -55,6 +57,7 @@ Stage ResultStage(SearchInputs& inputs) {
               inputs.cost_names,
               {kResultsName, "results.csv", kResultsTextName},
               {}};
+  if (inputs.experiment.dnas.has_value()) stage.parameters += "\nchosen by dnas";
   for (const char* name : {kSensitivityName, kRefinedName, kEvaluationsName}) {
     stage.inputs.emplace_back(name);
   }

@@ -6,6 +6,8 @@
 
 #include "experiments/result_rows.h"
 #include "sensitivity/sensitivity_report.h"
+#include "space/graph/onnx_reader.h"
+#include "space/support/error.h"
 #include "space/support/hash.h"
 
 namespace bitsearch {
@@ -64,7 +66,7 @@ std::string FileHashes::Of(const std::optional<DataSpec>& spec) {
 
 QuantizationSession& LazySession::Get() {
   if (session_ != nullptr) return *session_;
-  backend_ = factory_();
+  TorchBackend& backend = Backend();
   if (experiment_.data.calibration.has_value()) {
     calibration_ = Dataset::Load(*experiment_.data.calibration);
   }
@@ -73,8 +75,13 @@ QuantizationSession& LazySession::Get() {
   request.calibration = calibration_.has_value() ? &*calibration_ : nullptr;
   request.spec = experiment_.quantization;
   request.device = experiment_.device;
-  session_ = backend_->Calibrate(request, context_);
+  session_ = backend.Calibrate(request, context_);
   return *session_;
+}
+
+TorchBackend& LazySession::Backend() {
+  if (backend_ == nullptr) backend_ = factory_();
+  return *backend_;
 }
 
 SearchInputs::SearchInputs(const Experiment& of, const NetworkProblem& on,
@@ -91,6 +98,30 @@ JournalledEvaluator SearchInputs::On(const DataSpec& spec, const std::string& sp
   return {scope, split, [this, spec, context = scope.context()]() -> std::unique_ptr<Evaluator> {
             return std::make_unique<OwningEvaluator>(session.Get(), Dataset::Load(spec), context);
           }};
+}
+
+const Dataset& SearchInputs::Train() {
+  if (!train_.has_value()) train_ = Dataset::Load(*experiment.data.train);
+  return *train_;
+}
+
+const Dataset& SearchInputs::Search() {
+  if (!search_.has_value()) search_ = Dataset::Load(SensitivityData());
+  return *search_;
+}
+
+int SearchInputs::TrainingJobs(const RunContext& context) const {
+  return experiment.device == "cpu" ? context.threads : 1;
+}
+
+LayerGraph SearchInputs::TrainableGraph() const {
+  LayerGraph graph = ReadOnnx(experiment.model.file);
+  const auto same = [](const Layer& a, const Layer& b) { return a.id == b.id; };
+  if (!std::equal(graph.layers().begin(), graph.layers().end(), network.graph.layers().begin(),
+                  network.graph.layers().end(), same)) {
+    throw Error(ErrorId::kInternal, "folding has changed the order of layers");
+  }
+  return graph;
 }
 
 DataSpec SearchInputs::SensitivityData() const {

@@ -42,6 +42,8 @@ class LazySession {
 
   /// Throws what loading LibTorch, reading the calibration set and calibrating throw.
   QuantizationSession& Get();
+  /// The module, loaded on the first call of either.
+  TorchBackend& Backend();
 
  private:
   const Experiment& experiment_;
@@ -64,6 +66,14 @@ class SearchInputs {
 
   /// Evaluates on the records of `spec`, which are loaded when first needed.
   JournalledEvaluator On(const DataSpec& spec, const std::string& split, StageScope& scope);
+  /// The records of data.train, loaded on the first call; they must be asked for.
+  const Dataset& Train();
+  /// The records of SensitivityData(), loaded on the first call.
+  const Dataset& Search();
+  /// How many trainings may run at once: each has one thread, or all share one device.
+  int TrainingJobs(const RunContext& context) const;
+  /// The network as the model's file has it, BN and all, which training starts from.
+  LayerGraph TrainableGraph() const;
   /// The records on which choices are made.
   DataSpec SensitivityData() const;
   /// The problem with the losses of a sensitivity CSV.
@@ -83,6 +93,10 @@ class SearchInputs {
   std::vector<std::string> cost_names;
   /// The sections that decide what a configuration means on this network, and its files' hashes.
   std::string quantization;
+
+ private:
+  std::optional<Dataset> train_;
+  std::optional<Dataset> search_;
 };
 
 }  // namespace bitsearch

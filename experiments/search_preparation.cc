@@ -1,5 +1,6 @@
 // What a search needs, checked before anything is computed: files, records, layers, budgets. All
 // that is wrong is reported at once. Computes no losses and needs no LibTorch.
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "experiments/deployment/formats/config_format.h"
 #include "experiments/search_run.h"
 #include "search/solver.h"
+#include "search/supernet/architecture_space.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/network/data_fit.h"
 #include "space/support/error.h"
@@ -51,6 +53,45 @@ void RequireFile(const fs::path& path, const std::string& key) {
       .Hint("check the path; relative ones start at the experiment's folder");
 }
 
+bool Trains(const Experiment& experiment) {
+  return experiment.dnas.has_value() || experiment.finetune.has_value();
+}
+
+/// Every phase of a training must fill a batch, and only images can be shifted and mirrored.
+void RequireTrainable(const Experiment& experiment, const Dataset& train) {
+  const auto check = [&](const std::string& section, std::int64_t records, std::int64_t batch,
+                         int crop_padding, bool flip) {
+    if (records < batch) {
+      throw Error(ErrorId::kDataCount, std::to_string(records) +
+                                           " training records do not fill one batch of " +
+                                           std::to_string(batch))
+          .At(experiment.PlaceOf(section + ".batch_size"))
+          .Key(section + ".batch_size")
+          .Hint("use a smaller batch or more records");
+    }
+    if (!train.is_image() && (crop_padding != 0 || flip)) {
+      throw Error(ErrorId::kDataSpec,
+                  "the records are no images, which cropping and flipping is "
+                  "for")
+          .At(experiment.PlaceOf(section + ".batch_size"))
+          .Key(section)
+          .Hint("set crop_padding: 0 and flip: false");
+    }
+  };
+  if (experiment.dnas.has_value()) {
+    const DnasOptions& options = experiment.dnas->options;
+    const double share = options.bilevel ? options.architecture_share : 0.0;
+    const auto architecture = static_cast<std::int64_t>(static_cast<double>(train.size()) * share);
+    const std::int64_t weights = train.size() - architecture;
+    check("search", options.bilevel ? std::min(architecture, weights) : weights, options.batch_size,
+          options.crop_padding, options.flip);
+  }
+  if (experiment.finetune.has_value()) {
+    const FineTuneOptions& options = experiment.finetune->options;
+    check("finetune", train.size(), options.batch_size, options.crop_padding, options.flip);
+  }
+}
+
 }  // namespace
 
 NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& context) {
@@ -81,25 +122,39 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
   }
   // What would otherwise come up after an hour: too few records, other channels, a file of other
   // layers.
-  const std::vector<std::pair<std::string, const std::optional<DataSpec>*>> splits = {
+  std::vector<std::pair<std::string, const std::optional<DataSpec>*>> splits = {
       {"data.calibration", &experiment.data.calibration},
       {"data.search", &experiment.data.search},
       {"data.report", &experiment.data.report}};
+  if (Trains(experiment)) splits.emplace_back("data.train", &experiment.data.train);
+  if (experiment.finetune.has_value()) {
+    splits.emplace_back("data.validation", &experiment.data.validation);
+  }
   for (const auto& [key, spec] : splits) {
     if (!spec->has_value()) continue;
     bool has_files = true;
     for (const fs::path& path : (*spec)->paths) has_files = present(path, key) && has_files;
     if (!has_files) continue;
-    faults.Check([&, &key = key, &spec = spec] {
+    std::optional<Dataset> data;
+    const bool fits = faults.Check([&, &key = key, &spec = spec] {
       try {
-        const Dataset data = Dataset::Load(**spec);
-        if (key != "data.calibration") data.RequireLabels();
-        if (network.has_value()) RequireFit(network->graph, data);
+        data = Dataset::Load(**spec);
+        if (key != "data.calibration") data->RequireLabels();
+        if (network.has_value()) RequireFit(network->graph, *data);
       } catch (const Error& error) {
         Error placed = error;
         if (placed.location().file.empty()) placed.At(experiment.PlaceOf(key));
         throw placed.Key(key);
       }
+    });
+    if (fits && key == "data.train") faults.Check([&] { RequireTrainable(experiment, *data); });
+  }
+  if (experiment.dnas.has_value() && network.has_value()) {
+    faults.Check([&] {
+      BuildArchitectureSpace(
+          network->graph, network->named.choices,
+          InferTies(network->graph, TieRulesOf(experiment.quantization.placement)),
+          experiment.dnas->options.scope);
     });
   }
   if (!experiment.sensitivity.file.empty()) {

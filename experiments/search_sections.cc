@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "experiments/experiment_sections.h"
+#include "experiments/supernet_sections.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -119,10 +120,25 @@ void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& 
   search.gap = node["gap"].Number(0.0, {0.0, 1.0});
   search.frontier = ReadNames(node["frontier"], {}, BudgetResources());
   search.max_points = node["max_points"].Integer(search.max_points, {2});
-  search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
-  if (node["method"].Choice({"exact", "predictor"}, 0) == 1) ReadPredictor(node, experiment);
-  if (!node["start"].present()) return;
+  const YamlNode measured = node["measured_candidates"];
+  search.measured_candidates = measured.Integer(search.measured_candidates, {0});
   for (const YamlNode& item : node["start"].Items()) search.start.push_back(paths.Read(item));
+  const std::size_t method = node["method"].Choice({"exact", "predictor", "dnas"}, 0);
+  if (method == 1) ReadPredictor(node, experiment);
+  if (method != 2) return;
+  experiment.dnas = ReadDnasSection(node);
+  experiment.places["search.batch_size"] = node["batch_size"].location();
+  if (measured.present()) {
+    measured.Fail(Error(ErrorId::kYamlConflict, "method dnas measures what its supernet proposes")
+                      .Hint("set evaluate_best instead"));
+  }
+}
+
+void ReadFineTune(const YamlNode& node, Experiment& experiment) {
+  if (!node.present()) return;
+  const bool has_dnas = experiment.dnas.has_value();
+  experiment.finetune = ReadFineTuneSection(node, has_dnas ? experiment.dnas->options.epochs : 0);
+  experiment.places["finetune.batch_size"] = node["batch_size"].location();
 }
 
 void ReadBaselines(const YamlNode& node, Experiment& experiment) {
@@ -149,6 +165,7 @@ void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
   ReadGoal(root["goal"], experiment);
   ReadSearch(root["search"], paths, experiment);
   ReadBaselines(root["baselines"], experiment);
+  ReadFineTune(root["finetune"], experiment);
 }
 
 }  // namespace bitsearch

@@ -23,12 +23,16 @@ Stage SearchStage(SearchInputs& inputs);
 Stage RefinementStage(SearchInputs& inputs);
 /// The same by a predictor (PredictorSection), whose best proposal is put in front.
 Stage PredictorStage(SearchInputs& inputs);
+/// The same by a supernet (DnasSection), whose answer is put in front.
+Stage SupernetStage(SearchInputs& inputs);
 /// Measures every line's configurations on the report records.
 Stage EvaluationStage(SearchInputs& inputs);
 /// The answer to the inverse question (GoalSection).
 Stage GoalStage(SearchInputs& inputs);
 /// The result table and each budget's configuration file.
 Stage ResultStage(SearchInputs& inputs);
+/// Trains lines of the table at their bits (FineTuneSection); the tuned networks of ours.
+Stage FineTuneStage(SearchInputs& inputs);
 /// The network's outline and why each budget's optimum is what it is, for the report.
 Stage ExplanationStage(SearchInputs& inputs);
 /// The page and its Markdown summary.
@@ -36,6 +40,8 @@ Stage ReportStage(SearchInputs& inputs);
 
 /// Resources of the problem against which frontiers are drawn.
 std::vector<std::string> FrontierResources(const Experiment& experiment);
+/// The quantizers that training learns with.
+LearnedQuantizerOptions TrainingQuantizers(const Experiment& experiment);
 /// The candidates of every layer, as text that a stage depends on.
 std::string CandidatesText(const NamedProblem& named);
 

@@ -1,19 +1,24 @@
 #include "experiments/supernet_sections.h"
 
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "experiments/budget.h"
+#include "experiments/experiment_sections.h"
+#include "space/quantizer/tensor_plan.h"
 
 namespace bitsearch {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMostEpochs = 1'000'000;
+constexpr const char* kAdditiveName = "additive";
 
 const std::vector<std::pair<std::string, SupernetMode>>& Modes() {
   static const std::vector<std::pair<std::string, SupernetMode>> table = {
@@ -98,9 +103,18 @@ DnasSection ReadDnasSection(const YamlNode& search) {
   return section;
 }
 
-FineTuneOptions ReadFineTuneSection(const YamlNode& node) {
-  FineTuneOptions o;
+FineTuneSection ReadFineTuneSection(const YamlNode& node, int search_epochs) {
+  FineTuneSection section;
+  FineTuneOptions& o = section.options;
   o.epochs = Epochs(node["epochs"], o.epochs, 0);
+  section.control_epochs = Epochs(node["control_epochs"], o.epochs + search_epochs, 0);
+  const YamlNode lines = node["lines"];
+  section.lines =
+      ReadNames(lines, {"fp32", "ours", "additive", "uniform", "random"}, FineTuneLines());
+  if (std::find(section.lines.begin(), section.lines.end(), "ours") == section.lines.end()) {
+    lines.Fail(Error(ErrorId::kYamlConflict, "\"ours\" is missing: the others are compared with it")
+                   .Hint("add ours"));
+  }
   o.batch_size = node["batch_size"].Integer(o.batch_size, {1});
   o.learning_rate = node["learning_rate"].Number(o.learning_rate, {0.0, kInfinity, true});
   o.warmup_epochs = node["warmup_epochs"].Number(o.warmup_epochs, {0.0});
@@ -139,7 +153,60 @@ FineTuneOptions ReadFineTuneSection(const YamlNode& node) {
   o.crop_padding =
       static_cast<int>(node["crop_padding"].Integer(o.crop_padding, {0, kMostPadding}));
   o.flip = node["flip"].Boolean(o.flip);
-  return o;
+  return section;
+}
+
+void CheckSupernetSections(const YamlNode& root, const Experiment& experiment) {
+  const bool has_dnas = experiment.dnas.has_value();
+  if (!has_dnas && !experiment.finetune.has_value()) return;
+  const std::string who = has_dnas ? "search.method: dnas" : "finetune";
+  const auto conflict = [&](const YamlNode& node, const std::string& what,
+                            const std::string& hint) {
+    node.Fail(Error(ErrorId::kYamlConflict, what).Hint(hint));
+  };
+  if (root["data"].is_map()) root["data"]["train"].Required();
+  root["budgets"].Required();
+  const QuantizationSpec& quantization = experiment.quantization;
+  if (QuantizesTensors(quantization.placement)) {
+    conflict(root["space"]["placement"],
+             fmt::format("{} trains with placement weights_only or layer_inputs", who),
+             "choose one of the two");
+  }
+  if (!quantization.weight.symmetric) {
+    conflict(root["quantizer"]["weights"]["symmetric"],
+             fmt::format("{} trains weights on symmetric grids", who), "set symmetric: true");
+  }
+  if (experiment.finetune.has_value()) {
+    // Lines that are asked for by name must be rows of the table.
+    for (const YamlNode& item : root["finetune"]["lines"].Items()) {
+      const std::vector<std::string>& rows = experiment.baselines.lines;
+      const std::string line = item.String();
+      const bool always = line == "fp32" || line == "ours" || line == kAdditiveName;
+      if (always || std::find(rows.begin(), rows.end(), line) != rows.end()) continue;
+      conflict(item, fmt::format("\"{}\" is no row of the table", line),
+               "add it to baselines.lines");
+    }
+  }
+  if (!has_dnas) return;
+  const std::vector<YamlNode> terms = root["search"]["terms"].Items();
+  for (std::size_t i = 0; i < experiment.dnas->options.terms.size(); ++i) {
+    const SearchCostTerm& term = experiment.dnas->options.terms[i];
+    if (term.resource == "latency_us" && experiment.costs.latency_file.empty()) {
+      conflict(terms[i]["resource"], "a latency needs a latency table, none is given",
+               "set costs.latency to a CSV; bitsearch latency measure makes one");
+    }
+    if (term.kind != SearchCostTerm::Kind::kHinge) continue;
+    for (const Budget& budget : experiment.budgets) {
+      const bool limited =
+          std::any_of(budget.limits.begin(), budget.limits.end(),
+                      [&](const BudgetLimit& limit) { return limit.resource == term.resource; });
+      if (limited) continue;
+      conflict(terms[i],
+               fmt::format("a hinge needs a limit, and budget \"{}\" has none for {}", budget.name,
+                           term.resource),
+               "limit it in every budget, or choose kind: additive");
+    }
+  }
 }
 
 void WriteDnasSection(YAML::Emitter& out, const DnasSection& section) {
@@ -180,10 +247,13 @@ void WriteDnasSection(YAML::Emitter& out, const DnasSection& section) {
   put("evaluate_best", section.evaluate_best);
 }
 
-void WriteFineTuneSection(YAML::Emitter& out, const FineTuneOptions& o) {
+void WriteFineTuneSection(YAML::Emitter& out, const FineTuneSection& section) {
+  const FineTuneOptions& o = section.options;
   const auto put = [&](const char* key, auto value) {
     out << YAML::Key << key << YAML::Value << value;
   };
+  out << YAML::Key << "lines" << YAML::Value << YAML::Flow << section.lines;
+  put("control_epochs", section.control_epochs);
   put("epochs", o.epochs);
   put("batch_size", o.batch_size);
   put("learning_rate", o.learning_rate);

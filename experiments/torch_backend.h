@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "search/assignment_problem.h"
+#include "search/supernet/dnas.h"
+#include "search/supernet/fine_tune.h"
+#include "search/supernet/tuned_network.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/choices/bit_config.h"
 #include "space/choices/evaluator.h"
@@ -102,7 +106,27 @@ class QuantizationSession {
                                                 const std::vector<FloatTensor>& inputs) = 0;
 };
 
-/// The module's face. Stateless; may be called from any one thread at a time.
+/// What a supernet searches over: SearchDnas's arguments.
+struct SupernetRequest {
+  LayerGraph graph;  ///< With its BN.
+  std::vector<std::vector<BitChoice>> choices;
+  std::vector<TieGroup> ties;
+  AssignmentProblem problem;
+  DnasOptions options;
+};
+
+/// What is trained at given bits: FineTune's arguments.
+struct FineTuneRequest {
+  LayerGraph graph;  ///< With its BN.
+  BitConfig config;
+  const Dataset* train = nullptr;
+  const Dataset* validation = nullptr;  ///< May be null.
+  const LayerGraph* teacher = nullptr;  ///< Null: `graph`.
+  FineTuneOptions options;
+};
+
+/// The module's face. Stateless; may be called from any one thread at a time, and what trains from
+/// several at once where each has a context of one thread.
 class TorchBackend {
  public:
   virtual ~TorchBackend() = default;
@@ -111,6 +135,12 @@ class TorchBackend {
                                                          const RunContext& context) = 0;
   virtual TrainResult Train(LayerGraph graph, const Dataset& train, const Dataset& validation,
                             const TrainOptions& options, const RunContext& context) = 0;
+  /// SearchDnas, FineTune and EvaluateTuned, with their errors.
+  virtual DnasResult SearchSupernet(const SupernetRequest& request, const Dataset& train,
+                                    const RunContext& context) = 0;
+  virtual FineTuneResult FineTune(const FineTuneRequest& request, const RunContext& context) = 0;
+  virtual Evaluation EvaluateTuned(const TunedNetwork& network, const Dataset& data,
+                                   const RunContext& context, const std::string& device) = 0;
   /// All outputs of the network for the given inputs, in the graph's order.
   virtual std::vector<FloatTensor> Run(const LayerGraph& graph,
                                        const std::vector<FloatTensor>& inputs,
@@ -118,7 +148,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 5;
+inline constexpr int kTorchBackendVersion = 6;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

@@ -147,6 +147,21 @@ class Backend : public TorchBackend {
     RequireAccuracy(graph, validation);
     return bitsearch::Train(std::move(graph), train, validation, options, context);
   }
+  DnasResult SearchSupernet(const SupernetRequest& request, const Dataset& train,
+                            const RunContext& context) override {
+    RequireAccuracy(request.graph, train);
+    return SearchDnas(request.graph, request.choices, request.ties, request.problem, train,
+                      request.options, context);
+  }
+  FineTuneResult FineTune(const FineTuneRequest& request, const RunContext& context) override {
+    RequireAccuracy(request.graph, *request.train);
+    return bitsearch::FineTune(request.graph, request.config, *request.train, request.validation,
+                               request.options, context, request.teacher);
+  }
+  Evaluation EvaluateTuned(const TunedNetwork& network, const Dataset& data,
+                           const RunContext& context, const std::string& device) override {
+    return bitsearch::EvaluateTuned(network, data, context, device);
+  }
   std::vector<FloatTensor> Run(const LayerGraph& graph, const std::vector<FloatTensor>& inputs,
                                const std::string& device) override {
     std::vector<std::pair<Shape, std::vector<float>>> given;

@@ -166,7 +166,10 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   if (!options.calibration.empty() && !options.config.empty()) {
     calibration = LoadData(options.calibration, options.normalisation, options.calibration_samples);
     request.calibration = &*calibration;
-    request.stored = {};
+    // Scales that training found are part of the network, not of a calibration.
+    StoredCalibration kept;
+    kept.weight_grids = std::move(request.stored.weight_grids);
+    request.stored = std::move(kept);
   }
   request.device = options.device;
   const auto backend = LoadTorchBackend(context.executable_folder);

@@ -119,7 +119,10 @@ void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& so
                                         NameOf(source.document.placement)));
   CalibrationRequest request = CalibrationFor(source.document, *source.graph, source.place);
   request.calibration = &data;
-  request.stored = {};
+  // Scales that training found are part of the network, not of a calibration.
+  StoredCalibration kept;
+  kept.weight_grids = std::move(request.stored.weight_grids);
+  request.stored = std::move(kept);
   request.spec.bias_correction = !options.no_bias_correction;
   source.document.calibration.clear();
   if (request.spec.bias_correction) source.document.calibration = {"bias_correction"};
@@ -220,8 +223,10 @@ void AddExportCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--format", options->format, "One of the formats below")->required();
   command->add_option("--model", options->model,
                       "The float network; for a run, instead of the run's own");
-  command->add_option("--choice", options->choice,
-                      "Of a run with several budgets: the budget's name, or goal");
+  command->add_option(
+      "--choice", options->choice,
+      "Of a run with several budgets: the budget's name, or goal; NAME/tuned: the network "
+      "that was trained at its bits");
   command->add_option("--out", options->out, "The file to write (default: standard output)");
   command
       ->add_option("--module-class", options->module_classes,

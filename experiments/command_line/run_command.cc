@@ -58,6 +58,9 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
       run_context);
   if (!experiment.budgets.empty()) {
     context.out << run.Read(kResultsTextName);
+    if (experiment.finetune.has_value()) {
+      context.out << "after training at these bits:\n" << run.Read(kTunedResultsTextName);
+    }
   }
   if (experiment.goal.has_value()) {
     context.out << GoalText(run.Read(kGoalName)) << "goal: " << run.PathOf(kGoalName).string()

@@ -18,25 +18,39 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kGoalChoice = "goal";
+constexpr const char* kTunedSuffix = "/tuned";
 
-/// The run's configuration files by choice.
-std::vector<std::pair<std::string, std::string>> ChoicesOf(const Experiment& experiment) {
-  std::vector<std::pair<std::string, std::string>> choices;
+/// One of the run's configurations and the network that it belongs to.
+struct RunChoice {
+  std::string name;
+  std::string config;
+  std::string model;  ///< In the run's folder; empty: the experiment's.
+};
+
+std::vector<RunChoice> ChoicesOf(const Experiment& experiment) {
+  std::vector<RunChoice> choices;
   for (std::size_t b = 0; b < experiment.budgets.size(); ++b) {
-    choices.emplace_back(experiment.budgets[b].name, ConfigName(b));
+    choices.push_back({experiment.budgets[b].name, ConfigName(b), ""});
   }
-  if (experiment.goal) choices.emplace_back(kGoalChoice, kGoalConfigName);
+  if (experiment.goal) choices.push_back({kGoalChoice, kGoalConfigName, ""});
+  for (std::size_t b = 0; experiment.finetune && b < experiment.budgets.size(); ++b) {
+    choices.push_back(
+        {experiment.budgets[b].name + kTunedSuffix, TunedConfigName(b), TunedModelName(b)});
+  }
   return choices;
 }
 
-fs::path ConfigOfRun(const fs::path& run, const Experiment& experiment, const std::string& choice) {
-  const auto choices = ChoicesOf(experiment);
+RunChoice ChoiceOfRun(const fs::path& run, const Experiment& experiment,
+                      const std::string& choice) {
+  const std::vector<RunChoice> choices = ChoicesOf(experiment);
+  // Without a name, the one that is not tuned.
+  const bool single = experiment.budgets.size() + (experiment.goal ? 1 : 0) == 1;
   std::vector<std::string> names;
   std::string listed;
-  for (const auto& [name, file] : choices) {
-    if (name == choice || (choice.empty() && choices.size() == 1)) return run / file;
-    names.push_back(name);
-    listed += (listed.empty() ? "\"" : ", \"") + name + "\"";
+  for (const RunChoice& candidate : choices) {
+    if (candidate.name == choice || (choice.empty() && single)) return candidate;
+    names.push_back(candidate.name);
+    listed += (listed.empty() ? "\"" : ", \"") + candidate.name + "\"";
   }
   const std::string nearest = NearestName(choice, names);
   throw Error(ErrorId::kUsage, choice.empty() ? "the run has several choices: " + listed
@@ -60,12 +74,14 @@ ExportSource LoadExportSource(const std::string& what, const std::string& model,
     const fs::path run = RequireRun(what);
     const Experiment experiment =
         ReadExperiment((run / RunDirectory::kConfiguration).string(), {}, ExperimentUse::kRun);
+    const RunChoice chosen = ChoiceOfRun(run, experiment, choice);
     if (wants_graph || !model.empty()) {
-      source.graph = ReadGraph(model.empty() ? experiment.model.file : fs::path(model),
-                               experiment.model.fold_batch_norm);
+      const fs::path own = chosen.model.empty() ? experiment.model.file : run / chosen.model;
+      source.graph =
+          ReadGraph(model.empty() ? own : fs::path(model), experiment.model.fold_batch_norm);
     }
     source.report_data = experiment.data.report;
-    source.place = ConfigOfRun(run, experiment, choice).string();
+    source.place = (run / chosen.config).string();
     source.document = ReadConfigJson(source.place);
   } else {
     if (!choice.empty()) {

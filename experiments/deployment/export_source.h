@@ -27,7 +27,8 @@ struct ExportSource {
 
 /// `what` is a run's folder or a configuration in any format that ReadAnyConfig reads. `model`
 /// replaces the run's model; empty: the run's, read only if `wants_graph`. `choice` picks among a
-/// run's budgets by name, or "goal"; empty where there is one.
+/// run's budgets by name, or "goal", or what was trained at a budget's bits by "NAME/tuned"; empty
+/// where there is one that was not.
 /// Throws Error(kRunNotFound), Error(kUsage) (no such choice, or several and none named), and what
 /// reading the experiment, the model and the configuration throws.
 ExportSource LoadExportSource(const std::string& what, const std::string& model,

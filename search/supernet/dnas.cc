@@ -34,26 +34,26 @@ std::string Fingerprint(const DnasOptions& o, const ArchitectureSpace& space, co
 }
 
 // A row of the history: five figures, the resources, the probabilities of all groups.
-std::vector<double> ToRow(const DnasEpoch& epoch,
-                          const std::vector<std::vector<double>>& probabilities) {
+std::vector<double> ToRow(const DnasEpoch& epoch) {
   std::vector<double> row = {static_cast<double>(epoch.epoch), epoch.weight_loss,
                              epoch.architecture_loss, epoch.train_top1_percent, epoch.temperature};
   row.insert(row.end(), epoch.expected_resources.begin(), epoch.expected_resources.end());
-  for (const auto& group : probabilities) row.insert(row.end(), group.begin(), group.end());
+  for (const auto& group : epoch.probabilities) row.insert(row.end(), group.begin(), group.end());
   return row;
 }
 
 DnasEpoch FromRow(const std::vector<double>& row, const ArchitectureSpace& space,
                   std::size_t resources) {
-  DnasEpoch epoch{static_cast<int>(row[0]), row[1], row[2], row[3], row[4], {}, {}};
+  DnasEpoch epoch{static_cast<int>(row[0]), row[1], row[2], row[3], row[4], {}, {}, {}};
   auto at = row.begin() + 5;
   epoch.expected_resources.assign(at, at + static_cast<std::ptrdiff_t>(resources));
   at += static_cast<std::ptrdiff_t>(resources);
   for (const ChoiceGroup& group : space.groups) {
     const auto end = at + static_cast<std::ptrdiff_t>(group.candidates.size());
-    epoch.distributions.push_back(FiguresOf(std::vector<double>(at, end)));
+    epoch.probabilities.emplace_back(at, end);
     at = end;
   }
+  epoch.distributions = FiguresOf(epoch.probabilities);
   return epoch;
 }
 
@@ -169,7 +169,8 @@ DnasResult SearchDnas(const LayerGraph& graph, const std::vector<std::vector<Bit
                            return learns_theta && !options.bilevel ? supernet.JointStep(batch)
                                                                    : supernet.WeightStep(batch);
                          });
-    DnasEpoch record{epoch + 1, weights.loss_nats, 0.0, weights.top1_percent, temperature, {}, {}};
+    DnasEpoch record{epoch + 1, weights.loss_nats, 0.0, weights.top1_percent, temperature, {}, {},
+                     {}};
     if (learns_theta && options.bilevel) {
       place.done_before += weight_steps;
       batches.stream = "dnas.architecture";
@@ -180,10 +181,10 @@ DnasResult SearchDnas(const LayerGraph& graph, const std::vector<std::vector<Bit
               .loss_nats;
     }
     record.expected_resources = supernet.ExpectedResources();
-    const auto probabilities = supernet.distributions().ProbabilityRows();
-    record.distributions = FiguresOf(probabilities);
+    record.probabilities = supernet.distributions().ProbabilityRows();
+    record.distributions = FiguresOf(record.probabilities);
     context.progress->Log(LogLine(record, space, options.epochs));
-    rows.push_back(ToRow(record, probabilities));
+    rows.push_back(ToRow(record));
     result.history.push_back(std::move(record));
     if (!options.checkpoint.empty()) checkpoint.Save(epoch + 1, HistoryTensor(rows));
   }

@@ -82,6 +82,7 @@ struct DnasEpoch {
   double train_top1_percent = 0.0;
   double temperature = 0.0;
   std::vector<double> expected_resources;          ///< Under softmax(θ).
+  std::vector<std::vector<double>> probabilities;  ///< [group][candidate]
   std::vector<DistributionFigures> distributions;  ///< By group.
 };
 

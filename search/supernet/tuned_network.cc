@@ -8,6 +8,7 @@
 #include "space/network/batches_torch.h"
 #include "space/network/evaluate.h"
 #include "space/quantizer/quantized_network_torch.h"
+#include "space/quantizer/weight_quantizer.h"
 
 namespace bitsearch {
 namespace {
@@ -30,6 +31,23 @@ AffineGrid Scaled(AffineGrid grid, double factor) {
 
 bool IsRounding(const RoundingLevels& levels) {
   return levels.kind == RoundingLevels::Kind::kAffine || levels.kind == RoundingLevels::Kind::kSign;
+}
+
+// Folding multiplies weights and scales, each rounded by itself: this makes every weight the value
+// that its code and its scale stand for, to the last bit, as whoever reads the grids computes it.
+void PutOnGrids(int group_size, TunedNetwork* tuned) {
+  for (std::size_t l = 0; l < tuned->layers.size(); ++l) {
+    const std::vector<AffineGrid>& grids = tuned->layers[l].weight;
+    const NumberFormat format = tuned->config.choices[l].weight;
+    if (grids.empty() || !format.is_integer() || format.bits() == 1) continue;
+    const Layer& layer = tuned->graph.layers()[l];
+    const TensorIndex index = *layer.weight;
+    const TensorValue& weight = *tuned->graph.tensor(index).constant;
+    const Shape shape = weight.shape();
+    const QuantizedWeight rounded = QuantizeWeightOnGrids(
+        weight.Floats(), shape, layer.output_channel_axis, grids, group_size);
+    tuned->graph.SetConstant(index, TensorValue::FromFloats(shape, rounded.values));
+  }
 }
 
 // Collects the mean and the variance (with Bessel's correction, as training's running statistics
@@ -123,6 +141,7 @@ TunedNetwork FreezeTuned(const Network& network, const ArchitectureSpace& space,
     }
     grids.weight = std::move(scaled);
   }
+  PutOnGrids(quantizers.options().weight.group_size, &tuned);
   return tuned;
 }
 

@@ -220,11 +220,16 @@ const QuantizedWeight& CalibratedNetwork::Weight(LayerIndex layer, NumberFormat 
   if (found == state_->weights.end()) {
     const Layer& described = graph().layer(layer);
     const TensorValue& weight = *graph().tensor(*described.weight).constant;
-    found = state_->weights
-                .emplace(key,
-                         QuantizeWeight(weight.Floats(), weight.shape(),
-                                        described.output_channel_axis, format, state_->spec.weight))
-                .first;
+    const auto& stored = state_->stored.weight_grids;
+    const bool on_stored = layer.value < stored.size() && !stored[layer.value].empty() &&
+                           format.is_integer() && format.bits() > 1;
+    QuantizedWeight made =
+        on_stored
+            ? QuantizeWeightOnGrids(weight.Floats(), weight.shape(), described.output_channel_axis,
+                                    stored[layer.value], state_->spec.weight.group_size)
+            : QuantizeWeight(weight.Floats(), weight.shape(), described.output_channel_axis, format,
+                             state_->spec.weight);
+    found = state_->weights.emplace(key, std::move(made)).first;
   }
   return found->second;
 }

@@ -36,6 +36,9 @@ struct StoredCalibration {
   std::vector<TensorGrid> tensors;
   /// Of the one configuration that is going to be run. Used instead of correcting biases.
   std::vector<BiasCorrection> corrections;
+  /// Grids that training found for integer weights, as QuantizedWeight has them; a layer without
+  /// any gets what the spec's range method makes of its weights.
+  std::vector<std::vector<AffineGrid>> weight_grids;
 };
 
 /// A float network with everything that quantizing it needs: activation ranges measured on the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "space/quantizer/ranges.h"
 #include "space/support/error.h"
@@ -57,6 +58,35 @@ std::vector<std::size_t> Runs(const Shape& shape, int axis, const WeightQuantize
     }
   }
   return runs;
+}
+
+// The same, for grids that are given.
+std::vector<std::size_t> RunsOf(std::span<const AffineGrid> grids, const Shape& shape, int axis,
+                                const WeightQuantizerSpec& spec) {
+  std::vector<std::size_t> runs = Runs(shape, axis, spec);
+  if (runs.size() != grids.size()) {
+    throw Error(ErrorId::kInternal, std::to_string(grids.size()) + " grids for " +
+                                        std::to_string(runs.size()) + " runs of weights");
+  }
+  return runs;
+}
+
+// The values back in the tensor's own order.
+std::vector<float> Scattered(const Gathered& gathered) {
+  std::vector<float> values(gathered.values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[gathered.order[i]] = gathered.values[i];
+  }
+  return values;
+}
+
+double SquaredDistance(std::span<const float> a, std::span<const float> b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(a[i]) - b[i];
+    sum += difference * difference;
+  }
+  return sum;
 }
 
 double MeanMagnitude(std::span<const float> values) {
@@ -140,15 +170,36 @@ QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape
                          (spec.granularity == Granularity::kPerTensor
                               ? 1
                               : shape[static_cast<std::size_t>(channel_axis)]);
-    result.values.resize(weight.size());
-    for (std::size_t i = 0; i < gathered.order.size(); ++i) {
-      result.values[gathered.order[i]] = gathered.values[i];
-    }
+    result.values = Scattered(gathered);
   }
-  for (std::size_t i = 0; i < weight.size(); ++i) {
-    const double difference = static_cast<double>(weight[i]) - result.values[i];
-    result.squared_error += difference * difference;
+  result.squared_error = SquaredDistance(weight, result.values);
+  return result;
+}
+
+QuantizedWeight QuantizeWeightOnGrids(std::span<const float> weight, const Shape& shape,
+                                      int channel_axis, std::vector<AffineGrid> grids,
+                                      int group_size) {
+  const std::int64_t channels = shape[static_cast<std::size_t>(channel_axis)];
+  WeightQuantizerSpec spec;
+  spec.granularity = grids.size() == 1 ? Granularity::kPerTensor
+                     : static_cast<std::int64_t>(grids.size()) == channels
+                         ? Granularity::kPerChannel
+                         : Granularity::kPerGroup;
+  spec.group_size = group_size;
+  Gathered gathered = GatherByChannel(weight, shape, channel_axis);
+  const std::vector<std::size_t> runs = RunsOf(grids, shape, channel_axis, spec);
+  std::size_t start = 0;
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    const std::span<float> values(gathered.values.data() + start, runs[run]);
+    FakeQuantize(values, values, grids[run]);
+    start += runs[run];
   }
+  QuantizedWeight result;
+  result.values = Scattered(gathered);
+  result.group_count = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(grids.size()) / std::max<std::int64_t>(1, channels));
+  result.grids = std::move(grids);
+  result.squared_error = SquaredDistance(weight, result.values);
   return result;
 }
 
@@ -159,11 +210,7 @@ std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape
   WeightQuantizerSpec spec;
   spec.granularity = granularity;
   spec.group_size = group_size;
-  const std::vector<std::size_t> runs = Runs(shape, channel_axis, spec);
-  if (runs.size() != grids.size()) {
-    throw Error(ErrorId::kInternal, std::to_string(grids.size()) + " grids for " +
-                                        std::to_string(runs.size()) + " runs of weights");
-  }
+  const std::vector<std::size_t> runs = RunsOf(grids, shape, channel_axis, spec);
   std::vector<std::int32_t> gathered_codes(values.size());
   std::size_t start = 0;
   for (std::size_t run = 0; run < runs.size(); ++run) {

@@ -36,4 +36,10 @@ std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape
                                       int channel_axis, std::span<const AffineGrid> grids,
                                       Granularity granularity, int group_size);
 
+/// `weight` on grids that are given: one for the tensor, for each output channel, or for each block
+/// of `group_size` inputs. Throws Error(kInternal) if their number is another.
+QuantizedWeight QuantizeWeightOnGrids(std::span<const float> weight, const Shape& shape,
+                                      int channel_axis, std::vector<AffineGrid> grids,
+                                      int group_size);
+
 }  // namespace bitsearch

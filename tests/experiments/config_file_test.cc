@@ -219,5 +219,45 @@ TEST_F(ConfigFileTest, LayersMustBeExactlyThoseOfTheNetwork) {
   }
 }
 
+TEST_F(ConfigFileTest, LearnedScalesTakeThePlaceOfThoseThatFollowFromTheWeights) {
+  const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
+  ConfigDocument document;
+  for (const Layer& layer : graph.layers()) {
+    ConfigLayer entry{layer.id, layer.op, {NumberFormat::Integer(4), {}}, {}};
+    const auto channels = static_cast<std::size_t>(layer.output_channels);
+    entry.quantizers.weight = TensorQuantizer{"per_channel",
+                                              true,
+                                              0,
+                                              0,
+                                              std::vector<float>(channels, 0.5F),
+                                              std::vector<std::int32_t>(channels, 0)};
+    document.layers.push_back(entry);
+  }
+  // Mirrored by a negative factor of batch normalisation.
+  document.layers[0].quantizers.weight->zero_point[1] = -1;
+  document.weights = WeightQuantizerSpec{};
+  document.weights->narrow = false;
+  Write(ConfigJson(document));
+  EXPECT_TRUE(StoredCalibrationOf(ReadConfigJson(path_), graph, path_).weight_grids.empty());
+
+  document.learned_scales = true;
+  Write(ConfigJson(document));
+  const ConfigDocument read = ReadConfigJson(path_);
+  EXPECT_EQ(ConfigJson(read), ConfigJson(document));
+  const auto grids = StoredCalibrationOf(read, graph, path_).weight_grids;
+  ASSERT_EQ(grids.size(), graph.layers().size());
+  EXPECT_EQ(grids[0][0], (AffineGrid{0.5F, 0, -8, 7}));
+  EXPECT_EQ(grids[0][1], (AffineGrid{0.5F, -1, -8, 7}));
+
+  document.layers[1].quantizers.weight->scale.resize(3);
+  document.layers[1].quantizers.weight->zero_point.resize(3);
+  try {
+    StoredCalibrationOf(document, graph, path_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.id(), ErrorId::kConfigLayers);
+  }
+}
+
 }  // namespace
 }  // namespace bitsearch

@@ -19,123 +19,13 @@
 #include "space/network/builtin.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
-#include "space/support/random.h"
+#include "tests/experiments/fake_backend.h"
 #include "tests/experiments/run_artifacts.h"
 
 namespace bitsearch {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Ends the process as far as the run is concerned.
-struct Killed {};
-
-/// Counts down at every unit of work; throws at zero.
-struct Fuse {
-  int left = -1;
-  void Burn() {
-    if (left == 0) throw Killed{};
-    if (left > 0) --left;
-  }
-};
-
-/// Accuracy falls with Σ 4^−bits, sample by sample in a fixed random order.
-class FakeEvaluator : public Evaluator {
- public:
-  FakeEvaluator(std::int64_t samples, Fuse* fuse) : samples_(samples), fuse_(fuse) {}
-  std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override {
-    std::vector<Evaluation> evaluations;
-    for (const BitConfig& config : configs) {
-      fuse_->Burn();
-      double damage = 0.0;
-      for (const BitChoice& choice : config.choices) damage += std::pow(4.0, -choice.weight.bits());
-      Evaluation evaluation;
-      evaluation.samples = samples_;
-      RandomStream random(7, "fake");
-      for (std::int64_t i = 0; i < samples_; ++i) {
-        evaluation.correct_per_sample.push_back(random.Uniform() < 0.9 - damage);
-        evaluation.correct += evaluation.correct_per_sample.back() ? 1 : 0;
-      }
-      evaluation.loss_nats = 0.3 + damage;
-      evaluation.kl_nats = damage / 3.0;
-      evaluations.push_back(evaluation);
-    }
-    return evaluations;
-  }
-
- private:
-  std::int64_t samples_;
-  Fuse* fuse_;
-};
-
-class FakeSession : public QuantizationSession {
- public:
-  FakeSession(LayerGraph graph, Fuse* fuse) : graph_(std::move(graph)), fuse_(fuse) {}
-  const LayerGraph& graph() const override { return graph_; }
-  Evaluation EvaluateFloat(const Dataset& data, const RunContext&) override {
-    const BitConfig fp32 = BitConfig::Uniform(graph_.layers().size(), {});
-    return FakeEvaluator(data.size(), fuse_).Evaluate({&fp32, 1}).front();
-  }
-  std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext&, bool) override {
-    return std::make_unique<FakeEvaluator>(data.size(), fuse_);
-  }
-  SensitivityReport MeasureSensitivity(const Dataset&, const SensitivityRequest& request,
-                                       const RunContext&) override {
-    SensitivityReport report;
-    report.notes = {{"method", request.method}};
-    for (std::size_t l = 0; l < graph_.layers().size(); ++l) {
-      report.layers.push_back({graph_.layers()[l].id, {}});
-      for (const BitChoice& choice : request.choices[l]) {
-        const std::string key = std::to_string(l) + choice.ToString();
-        auto text = request.known(key);
-        if (!text.has_value()) {
-          fuse_->Burn();
-          text = std::to_string((1.0 + static_cast<double>(l % 3)) *
-                                std::pow(4.0, -choice.weight.bits()));
-          request.record(key, *text);
-        }
-        report.layers.back().choices.push_back({choice, std::stod(*text), 0.001});
-      }
-    }
-    return report;
-  }
-  std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
-    return std::vector<LayerQuantizers>(config.choices.size());
-  }
-  std::vector<TensorGrid> TensorGrids(const BitConfig&) override { return {}; }
-  FloatTensor Outputs(const BitConfig&, const Dataset&, const RunContext&) override {
-    throw Error(ErrorId::kInternal, "not here");
-  }
-  std::vector<FloatTensor> LayerOutputs(const BitConfig&, const Dataset&,
-                                        const std::vector<FloatTensor>&) override {
-    throw Error(ErrorId::kInternal, "not here");
-  }
-
- private:
-  LayerGraph graph_;
-  Fuse* fuse_;
-};
-
-class FakeBackend : public TorchBackend {
- public:
-  explicit FakeBackend(Fuse* fuse) : fuse_(fuse) {}
-  std::unique_ptr<QuantizationSession> Calibrate(const CalibrationRequest& request,
-                                                 const RunContext&) override {
-    fuse_->Burn();
-    return std::make_unique<FakeSession>(request.graph, fuse_);
-  }
-  TrainResult Train(LayerGraph, const Dataset&, const Dataset&, const TrainOptions&,
-                    const RunContext&) override {
-    throw Error(ErrorId::kInternal, "not here");
-  }
-  std::vector<FloatTensor> Run(const LayerGraph&, const std::vector<FloatTensor>&,
-                               const std::string&) override {
-    throw Error(ErrorId::kInternal, "not here");
-  }
-
- private:
-  Fuse* fuse_;
-};
 
 class SearchRunTest : public ::testing::Test {
  protected:

@@ -17,11 +17,11 @@ DnasSection Dnas(const std::string& text) {
   return section;
 }
 
-FineTuneOptions Tune(const std::string& text) {
+FineTuneSection Tune(const std::string& text, int search_epochs = 0) {
   const YamlFile file = YamlFile::Parse(text, "test.yaml");
-  const FineTuneOptions options = ReadFineTuneSection(file.root());
+  FineTuneSection section = ReadFineTuneSection(file.root(), search_epochs);
   file.Finish();
-  return options;
+  return section;
 }
 
 template <typename Read>
@@ -64,20 +64,27 @@ TEST(DnasSectionTest, RefusesWhatContradictsItself) {
 }
 
 TEST(FineTuneSectionTest, ReadsAndWritesBack) {
-  const FineTuneOptions options = Tune(
+  const FineTuneSection section = Tune(
       "epochs: 3\nsteps: max\nnarrow: true\nlowering: [{first_epoch: 0, least_bits: 6}, "
       "{first_epoch: 2, least_bits: 0}]\n");
+  const FineTuneOptions& options = section.options;
   EXPECT_FALSE(options.quantizers.learn_weight_scales);
   ASSERT_EQ(options.lowering.size(), 2U);
   EXPECT_EQ(options.lowering[0].least_bits, 6);
-  const auto write = [](const FineTuneOptions& o) {
+  const auto write = [](const FineTuneSection& o) {
     YAML::Emitter out;
     out << YAML::BeginMap;
     WriteFineTuneSection(out, o);
     out << YAML::EndMap;
     return std::string(out.c_str());
   };
-  EXPECT_EQ(write(Tune(write(options))), write(options));
+  EXPECT_EQ(write(Tune(write(section))), write(section));
+}
+
+TEST(FineTuneSectionTest, GivesControlsTheTimeOfTheSearch) {
+  EXPECT_EQ(Tune("epochs: 3\n", 4).control_epochs, 7);
+  EXPECT_EQ(Tune("epochs: 3\ncontrol_epochs: 5\n", 4).control_epochs, 5);
+  EXPECT_THAT(WhyRefused([] { Tune("lines: [ours, unifrom]\n"); }), HasSubstr("uniform"));
 }
 
 TEST(FineTuneSectionTest, RefusesStagesOutOfOrder) {

@@ -97,5 +97,26 @@ TEST(WeightQuantizerTest, Float32IsUntouched) {
   EXPECT_TRUE(q.grids.empty());
 }
 
+TEST(WeightOnGridsTest, ItsOwnGridsGiveTheSameWeight) {
+  const Shape shape = {6, 4, 3, 3};
+  const std::vector<float> weight = RandomWeight(216, 3);
+  for (const Granularity granularity :
+       {Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerGroup}) {
+    for (const bool symmetric : {true, false}) {
+      WeightQuantizerSpec spec;
+      spec.granularity = granularity;
+      spec.group_size = 12;
+      spec.symmetric = spec.narrow = symmetric;
+      const QuantizedWeight made = QuantizeWeight(weight, shape, 0, NumberFormat::Integer(3), spec);
+      const QuantizedWeight again = QuantizeWeightOnGrids(weight, shape, 0, made.grids, 12);
+      EXPECT_EQ(again.values, made.values);
+      EXPECT_EQ(again.group_count, made.group_count);
+      EXPECT_EQ(again.squared_error, made.squared_error);
+      // What lies on a grid stays where it is.
+      EXPECT_EQ(QuantizeWeightOnGrids(made.values, shape, 0, made.grids, 12).values, made.values);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bitsearch
