@@ -20,7 +20,11 @@ std::string Plain(const std::string& text) {
       plain += ' ';
       continue;
     }
-    if (std::string_view("\\`*_[]<>|#&~").find(c) != std::string_view::npos) plain += '\\';
+    if (c == '<' || c == '>' || c == '&') {
+      plain += c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;";
+      continue;
+    }
+    if (std::string_view("\\`*_[]|#~").find(c) != std::string_view::npos) plain += '\\';
     plain += c;
   }
   return plain;

@@ -126,8 +126,9 @@ function answerSure(fact) {
   } else if (fact.chosen_by === 'dnas') {
     const learned = model().files[`dnas_${state.budget + 1}.json`];
     if (learned) {
-      const decided = learned.groups.filter(g => Math.max(...g.probabilities) >= 0.9).length;
-      items.push(`Chosen by a differentiable search: ${decided} of ${learned.groups.length} learned `
+      const open = learned.groups.filter(g => g.candidates.length > 1);
+      const decided = open.filter(g => Math.max(...g.probabilities) >= 0.9).length;
+      items.push(`Chosen by a differentiable search: ${decided} of ${open.length} learned `
         + 'distributions give their bits at least 90 % probability.');
     }
   } else if (fact.gap === 0) items.push('Proved optimal for the predicted losses (gap 0).');

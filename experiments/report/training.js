@@ -18,7 +18,7 @@ function drawCurves(parent, series, {xTitle, yTitle, height = 230, log = false, 
     .range([chart.height, 0]);
   const whole = new Set(all.map(v => v[0]));
   axes(chart, x, y, {xTitle, yTitle, xTicks: log ? 4 : Math.min(10, whole.size),
-    xFormat: v => significant(v, 4), xValues: log ? [...whole] : null});
+    xFormat: v => significant(v, 4), xValues: log || whole.size <= 12 ? [...whole] : null});
   if (level) {
     const limit = chart.plot.append('g').attr('class', 'limit');
     limit.append('path').attr('d', `M0 ${y(level[1])}H${chart.width}`);
@@ -83,7 +83,7 @@ function drawSearchCurves(body, file) {
   const plot = (series, options) => drawCurves(boxes.shift(), series, {xTitle: 'epoch', ...options});
   body.append(h('h3', {}, 'The search'), h('div', {class: 'two'}, boxes));
   plot([curve('weights', e => e.weight_loss_nats), curve('bits (θ)', e => e.architecture_loss_nats,
-    file.warmup_epochs)], {yTitle: 'loss with cost terms'});
+    file.epochs[0].epoch + file.warmup_epochs)], {yTitle: 'loss with cost terms'});
   plot([curve('training', e => e.train_top1_percent)], {yTitle: 'top-1 % of the supernet'});
   const expected = Object.keys(file.limits)[0] || Object.keys(file.epochs[0].expected)[0];
   const factor = expected.endsWith('_bits') ? 1 / 8000 : 1;
@@ -123,8 +123,12 @@ function drawFineTuning(body, file) {
 
 /** θ over time: which bits lead in each layer and how far, then one layer's distribution. */
 function drawDistributions(body, file) {
-  const groups = file.groups;
-  if (!groups || groups.length === 0) return;
+  // A group of one candidate decides nothing.
+  const deciding = file.groups.map((group, g) => g).filter(g => file.groups[g].candidates.length > 1);
+  const both = new Set(deciding.map(g => file.groups[g].kind)).size > 1;
+  const groups = deciding.map(g => ({...file.groups[g], name: file.groups[g].name
+    + (both ? {weight: ' W', activation: ' A'}[file.groups[g].kind] || '' : '')}));
+  if (groups.length === 0) return;
   const epochs = file.epochs;
   const colorOf = (group, text) => bitColor(group.kind === 'both' ? weightOf(text) : text);
   const label = (group, text) => group.kind === 'both' ? bitsText(text)
@@ -144,7 +148,8 @@ function drawDistributions(body, file) {
           : group.name);
     }
   });
-  const cells = epochs.flatMap(e => e.probabilities.map((p, g) => {
+  const cells = epochs.flatMap(e => deciding.map((from, g) => {
+    const p = e.probabilities[from];
     const best = p.indexOf(Math.max(...p));
     return {epoch: e.epoch, g, p, best, key: groups[g].candidates[best]};
   }));
@@ -170,7 +175,7 @@ function drawDistributions(body, file) {
   body.append(h('h3', {}, `${group.name}: probability of each choice`), detail);
   drawCurves(detail, group.candidates.map((candidate, i) => ({name: label(group, candidate),
     color: colorOf(group, candidate), values: epochs.map(e => [e.epoch,
-      e.probabilities[g][i]])})), {xTitle: 'epoch', yTitle: 'probability'});
+      e.probabilities[deciding[g]][i]])})), {xTitle: 'epoch', yTitle: 'probability'});
 }
 
 function drawTransfer(body) {

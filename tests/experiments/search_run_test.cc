@@ -334,8 +334,8 @@ TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {
           std::string(kYaml).find("baselines:") - std::string(kYaml).find("budgets:"),
           "goal: {minimise: bops, subject_to: {accuracy_drop: 80}}\n"));
   const auto summary = Run("run");
-  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal", "explanation",
-                                                       "report"));
+  EXPECT_THAT(summary.computed,
+              ::testing::ElementsAre("costs", "sensitivity", "goal", "explanation", "report"));
   EXPECT_TRUE(Run("run").computed.empty());
 }
 

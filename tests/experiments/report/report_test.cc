@@ -137,7 +137,7 @@ TEST(ReportTest, NamesCannotLeaveTheDataNorTheMarkdown) {
     EXPECT_EQ(layers[l].at("name"), run.layers[l]);
   const std::string markdown = ReportMarkdown(data);
   EXPECT_THAT(markdown, Not(HasSubstr("<img")));
-  EXPECT_THAT(markdown, HasSubstr("\\<img src=x onerror=x\\>\\|\\*\\_\\`"));
+  EXPECT_THAT(markdown, HasSubstr("&lt;img src=x onerror=x&gt;\\|\\*\\_\\`"));
 }
 
 TEST(ReportTest, TextThatIsNotUtf8IsReplaced) {
