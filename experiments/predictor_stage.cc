@@ -23,9 +23,15 @@ namespace {
 constexpr const char* kCandidatesName = "candidates.csv";
 /// Of each budget's first limit: how far below it the configurations may lie that are measured.
 constexpr double kTolerancePercent = 25.0;
-/// Networks for spaces of some dozens of genes and some thousand rows.
-constexpr PerceptronTraining kTraining{
-    .width = 96, .steps = 1500, .batch_rows = 128, .learning_rate = 2e-3, .weight_decay = 1e-2};
+/// Networks for spaces of some dozens of genes; `rows` cheap evaluations fill their steps.
+PerceptronTraining TrainingFor(std::size_t rows) {
+  constexpr std::int64_t kLeastSteps = 200, kMostSteps = 1500;
+  return {.width = 96,
+          .steps = std::clamp(static_cast<std::int64_t>(rows), kLeastSteps, kMostSteps),
+          .batch_rows = 128,
+          .learning_rate = 2e-3,
+          .weight_decay = 1e-2};
+}
 
 /// What was measured of some configurations. A score is minus the KL to the float network, in nats.
 struct Measured {
@@ -163,8 +169,9 @@ class Chain {
     options.samples = {10, 20, 50, 100, 200};
     std::erase_if(options.samples, [&](std::size_t n) { return n >= expensive_count; });
     options.samples.push_back(expensive_count);
-    options.source.training = options.pretraining = options.scratch = kTraining;
-    options.scratch.steps = 400;
+    options.source.training = options.pretraining = options.scratch =
+        TrainingFor(cheap_.configs.size());
+    options.scratch.steps = std::min<std::int64_t>(options.scratch.steps, 400);
     if (section_.held_out == 0) return TransferCurveJson({}, problem.reference_name);
     return TransferCurveJson(MeasureTransferCurve(problem, options, scope_.context()),
                              problem.reference_name);
@@ -173,7 +180,7 @@ class Chain {
   void FitPredictor() {
     SourceOptions options;
     options.with_bits = true;
-    options.training = kTraining;
+    options.training = TrainingFor(cheap_.configs.size());
     if (source_ == nullptr) {
       source_ = std::make_shared<SourceModel>(encoding_, CheapRows(), options, scope_.context());
     }
