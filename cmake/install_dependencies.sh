@@ -12,6 +12,7 @@ packages=(
   libcpp-httplib-dev libsqlitecpp-dev libsqlite3-dev libssl-dev zlib1g-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
   libgtest-dev libgmock-dev libbenchmark-dev
+  node-d3
   dataset-fashion-mnist
 )
 

@@ -273,6 +273,7 @@ std::vector<BaselineLine> MakeBaselines(const NamedProblem& named, const Baselin
       constexpr double kPercent = 100.0;
       std::int64_t far = 0;
       for (std::int64_t i = 0; i < section.random_count; ++i) {
+        context.ThrowIfStopped();
         bool near = false;
         auto config = Random(named, moves, section.random_tolerance_percent / kPercent,
                              RandomStream(context.root_seed, "baseline.random." + stream,

@@ -1,5 +1,7 @@
 #include "experiments/config_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -136,8 +138,9 @@ class Reader {
       }
       layer.choice.weight = Bits(item, "weight_bits", key);
       layer.choice.activation = Bits(item, "activation_bits", key);
-      layer.quantizers.weight = Quantizer(item, "weight_quantizer", key);
-      layer.quantizers.activation = Quantizer(item, "activation_quantizer", key);
+      layer.quantizers.weight = Quantizer(item, "weight_quantizer", layer.choice.weight, key);
+      layer.quantizers.activation =
+          Quantizer(item, "activation_quantizer", layer.choice.activation, key);
       layer.quantizers.correction = {Values(item, "bias", key), Values(item, "output_shift", key)};
       document.layers.push_back(std::move(layer));
     }
@@ -284,7 +287,33 @@ class Reader {
     return values;
   }
 
-  std::optional<TensorQuantizer> Quantizer(const Json& item, const char* name,
+  /// Zero points are codes, and a range is what its grid covers.
+  void RequireCodes(const TensorQuantizer& quantizer, NumberFormat format,
+                    const std::string& key) const {
+    if (!format.is_integer()) return;
+    const AffineGrid grid = GridOfBits(format.bits(), quantizer.symmetric, 1.0F, 0);
+    for (const std::int32_t zero_point : quantizer.zero_point) {
+      if (zero_point >= grid.qmin && zero_point <= grid.qmax) continue;
+      throw Bad(key + ".zero_point", std::to_string(zero_point) + " is none of the codes " +
+                                         std::to_string(grid.qmin) + " to " +
+                                         std::to_string(grid.qmax));
+    }
+    if (!(quantizer.low <= quantizer.high)) {
+      throw Bad(key + ".range",
+                fmt::format("its end {} lies below its start {}", quantizer.high, quantizer.low));
+    }
+    if (quantizer.low == quantizer.high || quantizer.scale.size() != 1) return;
+    // A grid may end a step or two beside the range: zero is a code, and rounding moves the ends.
+    const auto scale = static_cast<double>(quantizer.scale[0]);
+    const double reach =
+        scale * std::max(quantizer.zero_point[0] - grid.qmin, grid.qmax - quantizer.zero_point[0]);
+    const double wanted = std::max(std::fabs(quantizer.low), std::fabs(quantizer.high));
+    if (std::fabs(reach - wanted) <= 2.0 * scale + 1e-3 * wanted) return;
+    throw Bad(key + ".range",
+              fmt::format("reaches to {:.4g}, scale and zero point to {:.4g}", wanted, reach));
+  }
+
+  std::optional<TensorQuantizer> Quantizer(const Json& item, const char* name, NumberFormat format,
                                            const std::string& key) const {
     if (!item.contains(name)) return std::nullopt;
     try {
@@ -303,6 +332,7 @@ class Reader {
           std::all_of(quantizer.scale.begin(), quantizer.scale.end(),
                       [](float scale) { return scale > 0.0F && std::isfinite(scale); });
       if (!usable) throw Bad(key + "." + name, "scales and zero points do not fit each other");
+      RequireCodes(quantizer, format, key + "." + name);
       return quantizer;
     } catch (const Json::exception&) {
       throw Bad(key + "." + name,

@@ -41,7 +41,12 @@ std::optional<DataSpec> Split(const YamlNode& data, const std::string& key,
   DataSpec spec;
   if (!source.present()) {
     own_source.Required();
-  } else if (const std::string text = source.String(); !text.empty()) {
+  } else if (const std::string text = source.String(); text.empty()) {
+    if (source.is_scalar()) {
+      source.Fail(Error(ErrorId::kYamlRange, "got an empty text")
+                      .Hint("write cifar10:FILE, idx:IMAGES,LABELS or npy:X,Y"));
+    }
+  } else {
     try {
       spec = DataSpec::Parse(text);
     } catch (const Error& error) {
@@ -51,9 +56,11 @@ std::optional<DataSpec> Split(const YamlNode& data, const std::string& key,
   }
   spec.mean = Channels(data["mean"], {0.0F}, false);
   spec.std = Channels(data["std"], {1.0F}, true);
+  if (!plain) {
+    spec.mean = Channels(node["mean"], spec.mean, false);
+    spec.std = Channels(node["std"], spec.std, true);
+  }
   if (plain) return spec;
-  spec.mean = Channels(node["mean"], spec.mean, false);
-  spec.std = Channels(node["std"], spec.std, true);
   constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;  // sums of two stay integers
   spec.first = node["first"].Integer(0, {0, kMostRecords});
   if (node["samples"].present()) spec.samples = node["samples"].Integer(-1, {1, kMostRecords});
@@ -61,11 +68,17 @@ std::optional<DataSpec> Split(const YamlNode& data, const std::string& key,
 }
 
 bool Overlap(const DataSpec& a, const DataSpec& b) {
+  const auto same = [](const fs::path& one, const fs::path& other) {
+    std::error_code missing;  // links and other spellings lead to one file
+    return one == other || fs::equivalent(one, other, missing);
+  };
   const bool shared = std::any_of(a.paths.begin(), a.paths.end(), [&](const fs::path& path) {
-    return std::find(b.paths.begin(), b.paths.end(), path) != b.paths.end();
+    return std::any_of(b.paths.begin(), b.paths.end(),
+                       [&](const fs::path& other) { return same(path, other); });
   });
   if (!shared) return false;
-  if (a.paths != b.paths) return true;
+  if (!std::equal(a.paths.begin(), a.paths.end(), b.paths.begin(), b.paths.end(), same))
+    return true;
   const auto end = [](const DataSpec& spec) {
     return spec.samples < 0 ? std::numeric_limits<std::int64_t>::max() : spec.first + spec.samples;
   };

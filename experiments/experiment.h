@@ -86,6 +86,9 @@ struct SearchSection {
   /// Configurations that are measured on data.search for each budget before one is chosen; 0: the
   /// optimum of the predicted losses is taken as it is.
   std::int64_t measured_candidates = 40;
+  /// Configurations to start from and to compare with, in any format that `export` writes and
+  /// reads.
+  std::vector<std::filesystem::path> start;
   bool operator==(const SearchSection&) const = default;
 };
 

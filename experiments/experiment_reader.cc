@@ -138,6 +138,11 @@ class Reader {
     if (!for_run()) return;
     need(data, "search");
     need(data, "report");
+    // resolved.yaml says what is used.
+    if (experiment_.data.search && experiment_.data.search->samples > 0) {
+      experiment_.sensitivity.samples =
+          std::min(experiment_.sensitivity.samples, experiment_.data.search->samples);
+    }
     const QuantizationSpec& quantization = experiment_.quantization;
     if (quantization.placement != Placement::kWeightsOnly || quantization.bias_correction) {
       need(data, "calibration");

@@ -26,6 +26,11 @@ class Map {
   void Path(const std::string& key, const std::filesystem::path& value) {
     if (!value.empty()) Text(key, value.string());
   }
+  void Paths(const std::string& key, const std::vector<std::filesystem::path>& values) {
+    out_ << YAML::Key << key << YAML::Value << YAML::Flow << YAML::BeginSeq;
+    for (const std::filesystem::path& value : values) out_ << YAML::DoubleQuoted << value.string();
+    out_ << YAML::EndSeq;
+  }
   template <typename T>
   void Number(const std::string& key, T value) {
     out_ << YAML::Key << key << YAML::Value << fmt::format("{}", value);
@@ -210,6 +215,7 @@ std::string ExperimentText(const Experiment& experiment) {
       } else {
         search.Number("measured_candidates", experiment.search.measured_candidates);
       }
+      if (!experiment.search.start.empty()) search.Paths("start", experiment.search.start);
     }
     {
       Map baselines(out, "baselines");

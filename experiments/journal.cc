@@ -26,22 +26,26 @@ struct Journal::Database {
     try {
       return work();
     } catch (const SQLite::Exception& failure) {
-      // SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY: nothing is wrong with what is in the file.
-      constexpr int kReadOnly = 8;
-      constexpr int kInputOutput = 10;
-      constexpr int kFull = 13;
-      constexpr int kPrimary = 0xff;
-      const int code = failure.getErrorCode() & kPrimary;
-      if (code == kFull || code == kInputOutput || code == kReadOnly) {
-        throw Error(ErrorId::kFileWrite,
-                    std::string("cannot write the journal (") + failure.what() + ")")
-            .At({path, 0, 0})
-            .Hint(
-                "free space or mend the folder's permissions, then go on with --resume; what is "
-                "in the journal stays");
-      }
-      throw Damaged(path, failure.what());
+      throw Translated(path, failure);
     }
+  }
+
+  static Error Translated(const std::string& path, const SQLite::Exception& failure) {
+    // SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY: nothing is wrong with what is in the file.
+    constexpr int kReadOnly = 8;
+    constexpr int kInputOutput = 10;
+    constexpr int kFull = 13;
+    constexpr int kPrimary = 0xff;
+    const int code = failure.getErrorCode() & kPrimary;
+    if (code != kFull && code != kInputOutput && code != kReadOnly) {
+      return Damaged(path, failure.what());
+    }
+    return Error(ErrorId::kFileWrite,
+                 std::string("cannot write the journal (") + failure.what() + ")")
+        .At({path, 0, 0})
+        .Hint(
+            "free space or mend the folder's permissions, then go on with --resume; what is in the "
+            "journal stays");
   }
 
   static Error Damaged(const std::string& path, const std::string& why) {
@@ -73,7 +77,7 @@ Journal::Journal(const std::filesystem::path& path) {
         "CREATE TABLE IF NOT EXISTS seconds(stage TEXT PRIMARY KEY, seconds REAL NOT NULL);");
     sqlite.exec("PRAGMA user_version=" + std::to_string(kFormat));
   } catch (const SQLite::Exception& failure) {
-    throw Database::Damaged(path.string(), failure.what());
+    throw Database::Translated(path.string(), failure);
   }
 }
 
@@ -130,6 +134,15 @@ void Journal::FinishStage(const std::string& stage, const std::string& input_has
   });
 }
 
+std::vector<std::string> Journal::ArtifactNames() const {
+  return database_->Do([&] {
+    std::vector<std::string> names;
+    SQLite::Statement query(database_->sqlite, "SELECT DISTINCT name FROM artifacts ORDER BY name");
+    while (query.executeStep()) names.push_back(query.getColumn(0).getString());
+    return names;
+  });
+}
+
 std::optional<std::string> Journal::Item(const std::string& stage, const std::string& input_hash,
                                          const std::string& key) const {
   return database_->Do([&]() -> std::optional<std::string> {
@@ -175,6 +188,17 @@ std::map<std::string, double> Journal::Seconds() const {
       seconds[query.getColumn(0).getString()] = query.getColumn(1).getDouble();
     }
     return seconds;
+  });
+}
+
+std::map<std::string, std::int64_t> Journal::ItemCounts() const {
+  return database_->Do([&] {
+    std::map<std::string, std::int64_t> counts;
+    SQLite::Statement query(database_->sqlite, "SELECT stage, COUNT(*) FROM items GROUP BY stage");
+    while (query.executeStep()) {
+      counts[query.getColumn(0).getString()] = query.getColumn(1).getInt64();
+    }
+    return counts;
   });
 }
 

@@ -3,6 +3,7 @@
 // took. SQLite, one transaction per entry, so that a killed process loses at most the item in hand.
 // Must not know what the stages are.
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -36,6 +37,9 @@ class Journal {
   void FinishStage(const std::string& stage, const std::string& input_hash,
                    const std::vector<ArtifactRecord>& artifacts);
 
+  /// What finished stages have written, the last time that each was finished.
+  std::vector<std::string> ArtifactNames() const;
+
   /// The result of an item of a stage on inputs of this hash.
   std::optional<std::string> Item(const std::string& stage, const std::string& input_hash,
                                   const std::string& key) const;
@@ -46,6 +50,8 @@ class Journal {
   /// Adds to the time spent on a stage, over all processes that worked on it.
   void AddSeconds(const std::string& stage, double seconds);
   std::map<std::string, double> Seconds() const;
+  /// Journalled items by stage, over all inputs: how far a stage is that still goes on.
+  std::map<std::string, std::int64_t> ItemCounts() const;
 
  private:
   struct Database;

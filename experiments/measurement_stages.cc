@@ -18,8 +18,6 @@
 namespace bitsearch {
 namespace {
 
-constexpr const char* kCandidatesName = "candidates.csv";
-
 void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
   const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
   std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
@@ -29,6 +27,10 @@ void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
     const NamedProblem limited = WithBudget(inputs.network, named, inputs.experiment.budgets[b]);
     const BitConfig additive = all[b].lines.front().configs.front();
     std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
+    for (const StartConfig& start : inputs.network.starts) {
+      auto choice = FindChoice(limited, start.config);
+      if (choice && limited.problem.Assess(*choice).feasible()) starts.push_back(*choice);
+    }
     const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
     for (const BaselineLine& line :
          MakeBaselines(limited, section, "auto", all[b].budget, scope.context())) {

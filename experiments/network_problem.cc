@@ -405,17 +405,22 @@ BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>&
   return config;
 }
 
-std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config) {
+std::optional<std::vector<ChoiceIndex>> FindChoice(const NamedProblem& named,
+                                                   const BitConfig& config) {
   std::vector<ChoiceIndex> choice;
   for (std::size_t l = 0; l < config.choices.size(); ++l) {
     const std::vector<BitChoice>& candidates = named.choices[l];
     const auto found = std::find(candidates.begin(), candidates.end(), config.choices[l]);
-    if (found == candidates.end()) {
-      throw Error(ErrorId::kInternal, "a configuration has a choice that is no candidate");
-    }
+    if (found == candidates.end()) return std::nullopt;
     choice.emplace_back(static_cast<std::size_t>(found - candidates.begin()));
   }
   return choice;
+}
+
+std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config) {
+  auto choice = FindChoice(named, config);
+  if (!choice) throw Error(ErrorId::kInternal, "a configuration has a choice that is no candidate");
+  return *std::move(choice);
 }
 
 std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem& network) {

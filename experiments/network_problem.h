@@ -20,6 +20,12 @@
 
 namespace bitsearch {
 
+/// A configuration that the experiment starts from.
+struct StartConfig {
+  std::string name;  ///< "start FOLDER/FILE": the row in the result table.
+  BitConfig config;
+};
+
 /// A network's problem without losses, and what its costs are made of. Immutable after building.
 struct NetworkProblem {
   LayerGraph graph;  ///< BN folded, if the experiment says so.
@@ -29,6 +35,7 @@ struct NetworkProblem {
   /// Losses are 0. Resources: size_bits, parameter_bits (Σ parameters · bits), bops and, with a
   /// table, latency_us.
   NamedProblem named;
+  std::vector<StartConfig> starts;  ///< Of `search.start`, in order.
 
   /// Exact cost of any configuration in the resource's integer unit; nothing where the table has
   /// no entry for it.
@@ -40,8 +47,8 @@ struct NetworkProblem {
 std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
                                                const LayerGraph& graph);
 
-/// Reads model and latency table and builds the problem. Throws the errors of ReadOnnx,
-/// ReadLatencyCsv and Candidates, Error(kLatencyMissing).
+/// Reads model and latency table and builds the problem, without starting configurations. Throws
+/// the errors of ReadOnnx, ReadLatencyCsv and Candidates, Error(kLatencyMissing).
 NetworkProblem BuildNetworkProblem(const Experiment& experiment);
 
 /// `named` with the report's losses. Throws Error(kLayerUnknown), Error(kCostMissing) if a layer or
@@ -73,7 +80,10 @@ std::string ProblemResource(const std::string& name);
 /// The configuration that a solver's choice stands for.
 BitConfig ToBitConfig(const NamedProblem& named, const std::vector<ChoiceIndex>& choice);
 
-/// The solver's choice that a configuration stands for. Every choice must be a candidate.
+/// The solver's choice that a configuration stands for; nothing if some choice is no candidate.
+std::optional<std::vector<ChoiceIndex>> FindChoice(const NamedProblem& named,
+                                                   const BitConfig& config);
+/// The same where every choice must be a candidate.
 std::vector<ChoiceIndex> ToChoice(const NamedProblem& named, const BitConfig& config);
 
 /// Files for people and for `bitsearch solve`: layers.csv, costs.csv and, where there are any,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "space/support/error.h"
@@ -91,6 +92,17 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Answers to other options than those of this start would be taken for answers to these.
+void RemoveStale(const std::vector<Stage>& stages, RunDirectory& run, const RunContext& context) {
+  for (const std::string& name : run.journal().ArtifactNames()) {
+    const bool wanted = std::any_of(stages.begin(), stages.end(),
+                                    [&](const Stage& stage) { return Lists(stage.outputs, name); });
+    std::error_code failed;
+    if (wanted || !std::filesystem::remove(run.PathOf(name), failed)) continue;
+    context.progress->Log(name + ": removed, no stage of this start writes it");
+  }
+}
+
 }  // namespace
 
 std::string StageScope::Read(std::string_view name) const {
@@ -128,6 +140,7 @@ std::string StageScope::Item(const std::string& key, const std::function<std::st
 PipelineSummary RunStages(const std::vector<Stage>& stages, RunDirectory& run,
                           const RunContext& context) {
   PipelineSummary summary;
+  RemoveStale(stages, run, context);
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
     context.ThrowIfStopped();

@@ -64,7 +64,8 @@ struct PipelineSummary {
 };
 
 /// Runs the stages in order. A stage is skipped if the journal says that it was finished on the
-/// same inputs and its outputs are still what it wrote. After each stage timing.json is rewritten.
+/// same inputs and its outputs are still what it wrote. Artifacts of an earlier start that no stage
+/// of this one writes are removed first. After each stage timing.json is rewritten.
 /// Whatever a stage throws passes through; finished stages and items stay.
 PipelineSummary RunStages(const std::vector<Stage>& stages, RunDirectory& run,
                           const RunContext& context);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "experiments/baselines.h"
@@ -52,6 +53,26 @@ Stage CostStage(SearchInputs& inputs) {
   return stage;
 }
 
+namespace {
+
+/// Before they are kept: overflowing weights would be found in our own file later.
+void RequireFinite(const SensitivityReport& report, const std::filesystem::path& model) {
+  for (const LayerSensitivity& layer : report.layers) {
+    for (const ChoiceSensitivity& choice : layer.choices) {
+      if (std::isfinite(choice.loss_increase)) continue;
+      throw Error(ErrorId::kModelNotFinite,
+                  fmt::format("the network's output is not finite with {}: its loss cannot be "
+                              "measured",
+                              choice.choice.ToString()))
+          .At({model.string()})
+          .Key(layer.layer)
+          .Hint("do weights of the model overflow? bitsearch evaluate shows its float loss");
+    }
+  }
+}
+
+}  // namespace
+
 Stage SensitivityStage(SearchInputs& inputs) {
   const SensitivitySection& section = inputs.experiment.sensitivity;
   Stage stage{"sensitivity", "", {}, {kSensitivityName}, {}};
@@ -78,13 +99,36 @@ Stage SensitivityStage(SearchInputs& inputs) {
       scope.Record(key, text);
     };
     const Dataset data = Dataset::Load(spec);
-    scope.Write(kSensitivityName, SensitivityCsv(inputs.session.Get().MeasureSensitivity(
-                                      data, request, scope.context())));
+    const SensitivityReport report =
+        inputs.session.Get().MeasureSensitivity(data, request, scope.context());
+    RequireFinite(report, inputs.experiment.model.file);
+    scope.Write(kSensitivityName, SensitivityCsv(report));
   };
   return stage;
 }
 
 namespace {
+
+/// The points on both sides of each budget's limit of the resource: what a reader asks for first.
+std::vector<std::size_t> PointsAtBudgets(const SearchInputs& inputs, const NamedProblem& named,
+                                         const Frontier& frontier, ResourceIndex resource) {
+  std::vector<std::size_t> at;
+  for (const Budget& budget : inputs.experiment.budgets) {
+    const NamedProblem limited = WithBudget(inputs.network, named, budget);
+    const std::optional<std::int64_t>& limit = limited.problem.resources[resource.value].limit;
+    if (!limit.has_value()) continue;
+    const std::vector<FrontierPoint>& points = frontier.points();
+    const auto above =
+        static_cast<std::size_t>(std::partition_point(points.begin(), points.end(),
+                                                      [&](const FrontierPoint& point) {
+                                                        return point.resources.front() <= *limit;
+                                                      }) -
+                                 points.begin());
+    if (above > 0) at.push_back(above - 1);
+    if (above < points.size()) at.push_back(above);
+  }
+  return at;
+}
 
 void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedProblem& named,
                    const std::string& resource) {
@@ -97,10 +141,25 @@ void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedPro
   output.computed_points = frontier.points().size();
   const auto most = static_cast<std::size_t>(inputs.experiment.search.max_points);
   output.thinned = output.computed_points > most;
-  if (output.thinned) frontier = ThinnedTo(frontier, most);
+  if (output.thinned) {
+    frontier = ThinnedTo(frontier, most,
+                         PointsAtBudgets(inputs, named, frontier, options.resources.front()));
+  }
   std::ostringstream json;
   WriteFrontierJson(named, frontier, output, json);
   scope.Write(FrontierName(resource), json.str());
+}
+
+/// The row of a starting configuration, which need keep neither budget nor candidates.
+ResultLine StartLine(const NamedProblem& limited, const StartConfig& start) {
+  ResultLine line{start.name, "", {start.config}};
+  const auto choice = FindChoice(limited, start.config);
+  if (!choice) {
+    line.note = "outside the search space";
+  } else if (!limited.problem.Assess(*choice).feasible()) {
+    line.note = "above the budget, or ties broken";
+  }
+  return line;
 }
 
 void Search(const SearchInputs& inputs, StageScope& scope) {
@@ -144,6 +203,9 @@ void Search(const SearchInputs& inputs, StageScope& scope) {
       }
       lines.lines.push_back(std::move(line));
     }
+    for (const StartConfig& start : inputs.network.starts) {
+      lines.lines.push_back(StartLine(limited, start));
+    }
     all.push_back(std::move(lines));
   }
   scope.Write(kLinesName, LinesJson(all));
@@ -157,8 +219,14 @@ Stage SearchStage(SearchInputs& inputs) {
   relevant.budgets = inputs.experiment.budgets;
   relevant.search = inputs.experiment.search;
   relevant.baselines = inputs.experiment.baselines;
+  // What the files say counts, not where they lie.
+  relevant.search.start.clear();
+  std::string starts;
+  for (const StartConfig& start : inputs.network.starts) {
+    starts += "start " + start.name + " " + start.config.Canonical() + "\n";
+  }
   Stage stage{"search",
-              ExperimentText(relevant) + CandidatesText(inputs.network.named),
+              ExperimentText(relevant) + CandidatesText(inputs.network.named) + starts,
               inputs.cost_names,
               {kLinesName},
               {}};

@@ -20,7 +20,6 @@
 namespace bitsearch {
 namespace {
 
-constexpr const char* kCandidatesName = "candidates.csv";
 /// Of each budget's first limit: how far below it the configurations may lie that are measured.
 constexpr double kTolerancePercent = 25.0;
 /// Networks for spaces of some dozens of genes; `rows` cheap evaluations fill their steps.
@@ -62,8 +61,8 @@ class Chain {
     scope_.Write(kTransferCurveName, Curve(expensive_count));
     FitPredictor();
     std::string csv =
-        "budget,configuration,predicted_kl_nats,predicted_deviation_nats,"
-        "measured_kl_nats\n";
+        "budget,configuration,predicted_loss_nats,measured_kl_nats,predicted_kl_nats,"
+        "predicted_deviation_nats\n";
     for (std::size_t b = 0; b < all.size(); ++b) csv += Choose(b, all[b]);
     scope_.Write(kRefinedName, LinesJson(all));
     scope_.Write(kCandidatesName, csv);
@@ -199,6 +198,9 @@ class Chain {
     const NamedProblem limited = WithBudget(inputs_.network, named_, inputs_.experiment.budgets[b]);
     const BitConfig additive = lines.lines.front().configs.front();
     std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
+    for (const StartConfig& start : inputs_.network.starts) {
+      if (auto choice = FindChoice(limited, start.config)) starts.push_back(*std::move(choice));
+    }
     const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
     for (const BaselineLine& line :
          MakeBaselines(limited, section, "auto", lines.budget, scope_.context())) {
@@ -228,9 +230,9 @@ class Chain {
     std::string csv;
     std::size_t best = 0;
     for (std::size_t i = 0; i < proposals.size(); ++i) {
-      csv += fmt::format("{},\"{}\",{},{},{}\n", CsvCell(lines.budget), proposals[i].Canonical(),
-                         -predicted[i].top1_percent, predicted[i].standard_deviation_percent,
-                         -run.scores[i]);
+      csv += fmt::format("{},\"{}\",{},{},{},{}\n", CsvCell(lines.budget), proposals[i].Canonical(),
+                         PredictedLoss(named_, proposals[i]).value_or(std::nan("")), -run.scores[i],
+                         -predicted[i].top1_percent, predicted[i].standard_deviation_percent);
       if (run.scores[i] > run.scores[best]) best = i;
     }
     const double loss = PredictedLoss(named_, proposals[best]).value_or(std::nan(""));

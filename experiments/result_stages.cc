@@ -1,11 +1,10 @@
-// Stages that only write down: the result table, the configuration files, the page.
+// The stage that writes down: the result table and the configuration files.
 #include <fmt/format.h>
 
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "experiments/report.h"
 #include "experiments/result_rows.h"
 #include "experiments/result_table.h"
 #include "experiments/search_stages.h"
@@ -63,25 +62,6 @@ Stage ResultStage(SearchInputs& inputs) {
     stage.outputs.push_back(ConfigName(b));
   }
   stage.work = [&inputs](StageScope& scope) { WriteResults(inputs, scope); };
-  return stage;
-}
-
-Stage ReportStage(SearchInputs& inputs) {
-  Stage stage{
-      "report", inputs.experiment.name, {kResultsName, kSensitivityName}, {kReportName}, {}};
-  ReportInputs names;
-  for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
-    names.configs.push_back(ConfigName(b));
-  }
-  for (const std::string& resource : FrontierResources(inputs.experiment)) {
-    names.frontiers.push_back(FrontierName(resource));
-  }
-  stage.inputs.insert(stage.inputs.end(), names.configs.begin(), names.configs.end());
-  stage.inputs.insert(stage.inputs.end(), names.frontiers.begin(), names.frontiers.end());
-  stage.work = [&inputs, names](StageScope& scope) {
-    scope.Write(kReportName, ReportHtml(inputs.experiment.name, names,
-                                        [&](const std::string& name) { return scope.Read(name); }));
-  };
   return stage;
 }
 

@@ -17,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLock = "lock";
-constexpr const char* kJournal = "journal.sqlite";
 
 /// True if the folder holds anything.
 bool HasContent(const fs::path& path) {
@@ -93,6 +92,16 @@ fs::path RequireRun(const fs::path& path) {
               std::string(RunDirectory::kConfiguration));
   }
   return path;
+}
+
+bool IsRunning(const fs::path& path) {
+  const int file = ::open((path / kLock).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  // A shared lock, given back at once: a run that starts in this very moment would be refused, as
+  // it would be by any other process in its folder.
+  const bool locked = ::flock(file, LOCK_SH | LOCK_NB) != 0;
+  ::close(file);
+  return locked;
 }
 
 }  // namespace bitsearch

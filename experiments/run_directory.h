@@ -39,6 +39,7 @@ class RunDirectory {
   /// Names of the files that every run has.
   static constexpr std::string_view kConfiguration = "resolved.yaml";
   static constexpr std::string_view kTiming = "timing.json";
+  static constexpr std::string_view kJournal = "journal.sqlite";
 
  private:
   std::filesystem::path path_;
@@ -49,5 +50,9 @@ class RunDirectory {
 /// `path` if it is a run directory; throws Error(kRunNotFound) otherwise. For readers (reports),
 /// which take no lock.
 std::filesystem::path RequireRun(const std::filesystem::path& path);
+
+/// True while a process holds the lock of the run directory. Takes no lock that would be in its
+/// way.
+bool IsRunning(const std::filesystem::path& path);
 
 }  // namespace bitsearch

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "experiments/config_file.h"
+#include "experiments/deployment/formats/config_format.h"
 #include "experiments/search_run.h"
 #include "search/solver.h"
 #include "sensitivity/sensitivity_report.h"
@@ -65,6 +67,17 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
   std::optional<NetworkProblem> network;
   if (has_model && has_latency && has_transitions) {
     faults.Check([&] { network = BuildNetworkProblem(experiment); });
+  }
+  for (const fs::path& file : experiment.search.start) {
+    if (!network.has_value()) break;
+    faults.Check([&] {
+      RequireFile(file, "search.start");
+      const ConfigDocument document = ReadAnyConfig(file, &network->graph).document;
+      // Runs call their files alike: the folder tells them apart.
+      const std::string name = (file.parent_path().filename() / file.filename()).string();
+      network->starts.push_back(
+          {"start " + name, ConfigForGraph(document, network->graph, file.string())});
+    });
   }
   // What would otherwise come up after an hour: too few records, other channels, a file of other
   // layers.

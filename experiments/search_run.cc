@@ -11,6 +11,9 @@ namespace bitsearch {
 
 std::string SolutionName(std::size_t budget) { return fmt::format("solution_{}.json", budget + 1); }
 std::string ConfigName(std::size_t budget) { return fmt::format("config_{}.json", budget + 1); }
+std::string ExplanationName(std::size_t budget) {
+  return fmt::format("explanation_{}.json", budget + 1);
+}
 std::string FrontierName(const std::string& resource) {
   return fmt::format("frontier_{}.json", resource);
 }
@@ -23,10 +26,12 @@ PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& ne
   if (experiment.goal.has_value()) stages.push_back(GoalStage(inputs));
   if (!experiment.budgets.empty()) {
     const auto choose = experiment.predictor.has_value() ? PredictorStage : RefinementStage;
-    for (const auto make : {SearchStage, choose, EvaluationStage, ResultStage, ReportStage}) {
+    for (const auto make : {SearchStage, choose, EvaluationStage, ResultStage}) {
       stages.push_back(make(inputs));
     }
   }
+  stages.push_back(ExplanationStage(inputs));
+  stages.push_back(ReportStage(inputs));
   return RunStages(stages, run, context);
 }
 

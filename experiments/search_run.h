@@ -31,11 +31,13 @@ PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& ne
 /// File names within a run directory.
 std::string SolutionName(std::size_t budget);  ///< "solution_1.json", …
 std::string ConfigName(std::size_t budget);    ///< "config_1.json", …
+std::string ExplanationName(std::size_t budget);
 std::string FrontierName(const std::string& resource);
 inline constexpr const char* kResultsName = "results.json";
 inline constexpr const char* kResultsTextName = "results.txt";
 inline constexpr const char* kSensitivityName = "sensitivity.csv";
 inline constexpr const char* kReportName = "report.html";
+inline constexpr const char* kReportMarkdownName = "report.md";
 inline constexpr const char* kGoalName = "goal.json";
 inline constexpr const char* kGoalConfigName = "config_goal.json";
 

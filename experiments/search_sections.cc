@@ -112,7 +112,7 @@ void ReadPredictor(const YamlNode& node, Experiment& experiment) {
   }
 }
 
-void ReadSearch(const YamlNode& node, Experiment& experiment) {
+void ReadSearch(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
   SearchSection& search = experiment.search;
   search.solver = node["solver"].String(search.solver);
   search.time_limit_s = node["time_limit_s"].Number(0.0, {0.0});
@@ -121,6 +121,8 @@ void ReadSearch(const YamlNode& node, Experiment& experiment) {
   search.max_points = node["max_points"].Integer(search.max_points, {2});
   search.measured_candidates = node["measured_candidates"].Integer(search.measured_candidates, {0});
   if (node["method"].Choice({"exact", "predictor"}, 0) == 1) ReadPredictor(node, experiment);
+  if (!node["start"].present()) return;
+  for (const YamlNode& item : node["start"].Items()) search.start.push_back(paths.Read(item));
 }
 
 void ReadBaselines(const YamlNode& node, Experiment& experiment) {
@@ -131,7 +133,7 @@ void ReadBaselines(const YamlNode& node, Experiment& experiment) {
     return;
   }
   section.lines = ReadNames(node["lines"], usual, BaselineNames());
-  section.random_count = node["random_count"].Integer(section.random_count, {1});
+  section.random_count = node["random_count"].Integer(section.random_count, {1, 100'000});
   constexpr double kAll = 100.0;
   section.random_tolerance_percent =
       node["random_tolerance_percent"].Number(section.random_tolerance_percent, {0.0, kAll});
@@ -145,7 +147,7 @@ void ReadSearchSections(const YamlNode& root, const ExperimentPaths& paths,
   ReadCosts(root["costs"], paths, experiment);
   ReadBudgets(root["budgets"], experiment);
   ReadGoal(root["goal"], experiment);
-  ReadSearch(root["search"], experiment);
+  ReadSearch(root["search"], paths, experiment);
   ReadBaselines(root["baselines"], experiment);
 }
 

@@ -29,7 +29,9 @@ Stage EvaluationStage(SearchInputs& inputs);
 Stage GoalStage(SearchInputs& inputs);
 /// The result table and each budget's configuration file.
 Stage ResultStage(SearchInputs& inputs);
-/// The HTML page.
+/// The network's outline and why each budget's optimum is what it is, for the report.
+Stage ExplanationStage(SearchInputs& inputs);
+/// The page and its Markdown summary.
 Stage ReportStage(SearchInputs& inputs);
 
 /// Resources of the problem against which frontiers are drawn.
@@ -43,6 +45,8 @@ inline constexpr const char* kRefinedName = "refined.json";
 /// How well expensive evaluations are ranked after few of them (docs/predictor.md).
 inline constexpr const char* kTransferCurveName = "transfer_curve.json";
 inline constexpr const char* kEvaluationsName = "evaluations.json";
+/// Every configuration that the refinement measured, predicted beside measured.
+inline constexpr const char* kCandidatesName = "candidates.csv";
 /// The solver's optimum of the predicted losses, beside what measuring chose.
 inline constexpr const char* kAdditiveLine = "additive";
 

@@ -1,10 +1,10 @@
 // The Frontier value: subsets by noise and by number. Computing one is exact/frontier_dp.cc's job.
 #include "search/frontier.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "space/support/error.h"
 
@@ -67,8 +67,7 @@ Frontier DistinguishablePoints(const Frontier& frontier,
         const double b = standard_error[l][last[l].value];
         variance += a * a + b * b;
       }
-      const double gain =
-          frontier.points()[kept.back()].objective - frontier.points()[i].objective;
+      const double gain = frontier.points()[kept.back()].objective - frontier.points()[i].objective;
       if (!(gain > std::sqrt(variance))) continue;
     }
     kept.push_back(i);
@@ -77,11 +76,11 @@ Frontier DistinguishablePoints(const Frontier& frontier,
   return frontier.Subset(std::move(kept));
 }
 
-Frontier ThinnedTo(const Frontier& frontier, std::size_t max_points) {
-  const std::vector<FrontierPoint>& points = frontier.points();
-  if (points.size() <= max_points) return frontier;
-  if (max_points == 0) return frontier.Subset({});
-  if (max_points == 1) return frontier.Subset({points.size() - 1});
+namespace {
+
+/// Indices of `max_points` ≥ 2 of the more points, ascending.
+std::vector<std::size_t> SpreadOverLosses(const std::vector<FrontierPoint>& points,
+                                          std::size_t max_points) {
   // Equal steps on a scale of the loss: logarithmic where all losses are positive.
   std::vector<std::size_t> by_loss(points.size());
   for (std::size_t i = 0; i < by_loss.size(); ++i) by_loss[i] = i;
@@ -104,6 +103,23 @@ Frontier ThinnedTo(const Frontier& frontier, std::size_t max_points) {
     if (n + 2 == max_points) at = by_loss.size() - 1;
   }
   std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
+}  // namespace
+
+Frontier ThinnedTo(const Frontier& frontier, std::size_t max_points,
+                   const std::vector<std::size_t>& always) {
+  const std::vector<FrontierPoint>& points = frontier.points();
+  if (points.size() <= max_points) return frontier;
+  if (max_points == 0) return frontier.Subset({});
+  if (max_points == 1) return frontier.Subset({points.size() - 1});
+  const std::size_t room = max_points - std::min(max_points - 2, always.size());
+  std::vector<std::size_t> kept = SpreadOverLosses(points, room);
+  kept.insert(kept.end(), always.begin(),
+              always.begin() + static_cast<std::ptrdiff_t>(max_points - room));
+  std::sort(kept.begin(), kept.end());
+  kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
   return frontier.Subset(std::move(kept));
 }
 

@@ -90,7 +90,9 @@ Frontier DistinguishablePoints(const Frontier& frontier,
                                const std::vector<std::vector<double>>& standard_error);
 
 /// At most `max_points` points, spread evenly over the range of the losses on a logarithmic scale
-/// where all are positive, ends included.
-Frontier ThinnedTo(const Frontier& frontier, std::size_t max_points);
+/// where all are positive, ends included; among them those at the indices `always`, as far as there
+/// is room.
+Frontier ThinnedTo(const Frontier& frontier, std::size_t max_points,
+                   const std::vector<std::size_t>& always = {});
 
 }  // namespace bitsearch

@@ -3,12 +3,16 @@
 #include "experiments/command_line/check_command.h"
 
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "experiments/command_line/option_checks.h"
 #include "experiments/experiment.h"
 #include "experiments/search_run.h"
+#include "space/network/dataset.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -19,11 +23,29 @@ struct CheckOptions {
   std::vector<std::string> overrides;
 };
 
+/// What training would find at its start: records, and the place of what it writes.
+void CheckTraining(const Experiment& experiment) {
+  const std::vector<std::pair<std::string, const std::optional<DataSpec>*>> splits = {
+      {"data.train", &experiment.data.train}, {"data.validation", &experiment.data.validation}};
+  for (const auto& [key, spec] : splits) {
+    if (!spec->has_value()) continue;
+    try {
+      Dataset::Load(**spec).RequireLabels();
+    } catch (const Error& error) {
+      throw Error(error).Key(key);
+    }
+  }
+  RequireWritable(experiment.train->output);
+}
+
 ExitCode Check(const CheckOptions& options, CommandContext& context) {
   const Experiment experiment =
       ReadExperiment(options.file, options.overrides, ExperimentUse::kCheck);
   if (experiment.asks_for_search() || !experiment.train.has_value()) {
     WithPlace({options.file}, [&] { return PrepareSearch(experiment, context.run); });
+  }
+  if (experiment.train.has_value()) {
+    WithPlace({options.file}, [&] { CheckTraining(experiment); });
   }
   context.out << options.file << ": no errors\n";
   return ExitCode::kDone;

@@ -8,6 +8,8 @@
 
 #include "experiments/command_line/option_checks.h"
 #include "experiments/deployment/deploy.h"
+#include "experiments/report/run_report.h"
+#include "experiments/search_run.h"
 
 namespace bitsearch {
 namespace {
@@ -36,6 +38,7 @@ ExitCode RunDeploy(const DeployCommandOptions& options, CommandContext& context)
   run_context.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const Deployment deployment = Deploy(
       deploy, [&] { return LoadTorchBackend(context.executable_folder); }, run_context);
+  WriteRunReport(deploy.run);
   if (options.json) {
     context.out << DeploymentJson(deployment);
   } else {
@@ -45,7 +48,7 @@ ExitCode RunDeploy(const DeployCommandOptions& options, CommandContext& context)
     if (!deployment.recalibrated_table.empty()) {
       context.out << ", " << (deploy.run / deployment.recalibrated_table).string();
     }
-    context.out << '\n';
+    context.out << ", " << (deploy.run / kReportName).string() << '\n';
   }
   return deployment.decision.within_limit ? ExitCode::kDone : ExitCode::kInfeasible;
 }

@@ -4,7 +4,9 @@
 #include "experiments/command_line/export_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -68,19 +70,35 @@ OnnxExportOptions OnnxOptions(const ExportOptions& options) {
         .Key("--container")
         .Hint("storage packs few bits tightly; compute is what integer kernels take");
   }
+  if (options.two_bit_types && *container != Container::kStorage) {
+    throw Error(ErrorId::kUsage, "the container compute has no 2-bit types")
+        .Key("--int2")
+        .Hint("add --container storage, or leave it out");
+  }
   return {*container, options.two_bit_types, false};
+}
+
+void WarnOfFloatInputs(const ConfigDocument& document, CommandContext& context) {
+  const auto quantized = std::count_if(
+      document.layers.begin(), document.layers.end(),
+      [](const ConfigLayer& layer) { return layer.choice.activation != NumberFormat::Float32(); });
+  if (quantized == 0) return;
+  context.run.progress->Warning(fmt::format(
+      "placement weights_only: the activation bits of {} layers are left out", quantized));
 }
 
 /// Measures ranges and corrects biases where the user gives calibration data.
 void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& source,
                CommandContext& context) {
   if (!options.placement.empty()) {
+    const Placement placement = PlacementNamed(options.placement);
     if (options.calibration.empty()) {
       throw Error(ErrorId::kUsage, "another placement needs other ranges")
           .Key("--placement")
           .Hint("add --calibration SPEC");
     }
-    source.document.placement = PlacementNamed(options.placement);
+    source.document.placement = placement;
+    if (placement == Placement::kWeightsOnly) WarnOfFloatInputs(source.document, context);
   }
   if (options.calibration.empty()) {
     if (needs_ranges && LacksRanges(source.document, source.document.placement)) {
@@ -92,8 +110,13 @@ void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& so
     }
     return;
   }
+  RequireNoSkippedBlocks(source.document, source.place);
   const Dataset data =
       LoadData(options.calibration, options.normalisation, options.calibration_samples);
+  context.run.progress->Log(fmt::format("calibrating on {} records (mean {}, std {}), placement {}",
+                                        data.size(), fmt::join(options.normalisation.mean, ","),
+                                        fmt::join(options.normalisation.std, ","),
+                                        NameOf(source.document.placement)));
   CalibrationRequest request = CalibrationFor(source.document, *source.graph, source.place);
   request.calibration = &data;
   request.stored = {};
@@ -149,6 +172,9 @@ ExitCode Export(const ExportOptions& options, CommandContext& context) {
         .Hint("leave it out, or export to onnx");
   }
   RequireWritable(options.out);
+  if (options.verify) {
+    RequireRuntime(FindRuntime(options.runtime, context.executable_folder), context.run);
+  }
   ExportSource source = LoadExportSource(options.what, options.model, options.choice,
                                          format.needs_model || !options.calibration.empty());
   if (format.holds_quantizers && source.graph) {
@@ -168,9 +194,7 @@ ExitCode Export(const ExportOptions& options, CommandContext& context) {
     context.out << options.out << '\n';
     return ExitCode::kDone;
   }
-  const OnnxExport exported =
-      BuildQuantizedOnnx(*source.graph, source.document, onnx, source.place);
-  return Verify(options, source, exported.graph, context);
+  return Verify(options, source, *file.network, context);
 }
 
 std::string Footer() {

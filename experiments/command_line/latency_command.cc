@@ -13,9 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "experiments/command_line/latency_check_command.h"
+#include "experiments/command_line/model_options.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/deployment/fixed_ranges.h"
-#include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
 #include "space/hardware/analytic.h"
 #include "space/hardware/command_measure.h"
@@ -101,6 +102,7 @@ void PrintTable(const LatencyTable& table, CommandContext& context) {
 
 struct MeasureCommandOptions {
   std::string model;
+  std::vector<std::string> shapes;
   std::string backend = "onednn";
   std::string device;
   std::string runtime;
@@ -173,7 +175,7 @@ ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) 
   RequireBackend(options.backend, "command", !options.command.empty(), "--command");
   if (options.backend == "command") CommandFor(options.command, "");
   RequireWritable(options.out);
-  const LayerGraph graph = ReadOnnx(options.model);
+  const LayerGraph graph = ReadModel(options.model, options.shapes);
   if (options.backend == "analytic") {
     if (options.device.empty()) {
       throw Error(ErrorId::kUsage, "the analytic backend needs a device")
@@ -199,6 +201,7 @@ ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) 
                                                        : MeasureOptions{}.repetitions;
   measure.command = fmt::format("bitsearch latency measure {} --backend {} --repetitions {}",
                                 options.model, options.backend, measure.repetitions);
+  for (const std::string& shape : options.shapes) measure.command += " --shape " + shape;
   measure.date = UtcNow();
   const Measurement result = MeasureOn(options, graph, measure, context);
   const std::string samples_path = SamplesPathFor(options.out);
@@ -212,6 +215,7 @@ ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) 
 }
 
 struct ImportCommandOptions {
+  std::vector<std::string> shapes;
   std::string tool;
   std::vector<std::string> files;
   std::vector<std::string> layer_info;
@@ -269,7 +273,7 @@ ExitCode Import(const ImportCommandOptions& options, CommandContext& context) {
   std::optional<LayerGraph> graph;
   std::vector<LayerKey> layers;
   if (!options.model.empty()) {
-    graph = ReadOnnx(options.model);
+    graph = ReadModel(options.model, options.shapes);
     layers = LayerKeysOf(*graph);
   }
   if (options.tool == "apq") {
@@ -311,6 +315,7 @@ void AddMeasure(CLI::App& latency, CommandContext& context) {
   const auto options = std::make_shared<MeasureCommandOptions>();
   CLI::App* command = latency.add_subcommand("measure", "Measure a model's layers on this machine");
   command->add_option("MODEL.onnx", options->model, "The float model")->required();
+  AddShapeOption(*command, options->shapes);
   command
       ->add_option("--backend", options->backend,
                    "onednn: FP32 and INT8 kernels; onnxruntime: the network in ONNX Runtime; "
@@ -353,6 +358,7 @@ void AddImport(CLI::App& latency, CommandContext& context) {
                    "Profiles, one for each uniform setting as W,A=FILE; tables as FILE")
       ->required();
   command->add_option("--model", options->model, "The ONNX model whose layers are meant");
+  AddShapeOption(*command, options->shapes);
   command->add_option("--layer-info", options->layer_info,
                       "TensorRT: W,A=FILE of --exportLayerInfo");
   command->add_option("--optimized-model", options->optimized_models,
@@ -386,6 +392,7 @@ void AddLatencyCommand(CLI::App& app, CommandContext& context) {
   AddMeasure(*latency, context);
   AddImport(*latency, context);
   AddShow(*latency, context);
+  AddLatencyCheck(*latency, context);
 }
 
 }  // namespace bitsearch

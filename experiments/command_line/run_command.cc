@@ -57,13 +57,13 @@ ExitCode Run(const RunOptions& options, CommandContext& context) {
       experiment, network, run, [&] { return LoadTorchBackend(context.executable_folder); },
       run_context);
   if (!experiment.budgets.empty()) {
-    context.out << run.Read(kResultsTextName) << "report: " << run.PathOf(kReportName).string()
-                << '\n';
+    context.out << run.Read(kResultsTextName);
   }
   if (experiment.goal.has_value()) {
     context.out << GoalText(run.Read(kGoalName)) << "goal: " << run.PathOf(kGoalName).string()
                 << '\n';
   }
+  context.out << "report: " << run.PathOf(kReportName).string() << '\n';
   return ExitCode::kDone;
 }
 

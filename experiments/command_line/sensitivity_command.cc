@@ -67,9 +67,22 @@ std::vector<NumberFormat> FormatsOf(const std::string& text, const char* option)
   return formats;
 }
 
+/// Before the work, not after it.
+void RequireTraces(const SensitivityOptions& options) {
+  if (options.trace_out.empty()) return;
+  const bool by_running = options.method == "perturbation" || options.method == "kl" ||
+                          options.method == "loss" || options.method == "output-mse" ||
+                          options.method == "second-order";
+  if (!by_running) return;
+  throw Error(ErrorId::kUsage, "method '" + options.method + "' has no traces")
+      .Key("--trace-out")
+      .Hint("leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or eigenvalue");
+}
+
 ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   RequireWritable(options.out);
   RequireWritable(options.trace_out);
+  RequireTraces(options);
   const auto weights = FormatsOf(options.weight_bits, "--weight-bits");
   const auto activations = FormatsOf(options.activation_bits, "--activation-bits");
   CalibrationRequest calibration;
@@ -109,6 +122,7 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   const auto session = LoadTorchBackend(context.executable_folder)->Calibrate(calibration, run);
   SensitivityReport report = session->MeasureSensitivity(data, request, run);
   report.notes.emplace_back("data", options.data);
+  if (options.first > 0) report.notes.emplace_back("first", std::to_string(options.first));
   report.notes.emplace_back("calibration",
                             options.calibration.empty() ? "the same data" : options.calibration);
   const std::string csv = SensitivityCsv(report);
@@ -118,13 +132,6 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
     WriteFileAtomically(options.out, csv);
   }
   if (!options.trace_out.empty()) {
-    if (traces.empty()) {
-      throw Error(ErrorId::kUsage, "method '" + options.method + "' has no traces")
-          .Key("--trace-out")
-          .Hint(
-              "leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or "
-              "eigenvalue");
-    }
     WriteFileAtomically(options.trace_out, traces);
   }
   return ExitCode::kDone;

@@ -6,14 +6,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "experiments/deployment/runtime_scores.h"
+#include "experiments/deployment/interleaved_times.h"
+#include "experiments/deployment/runtime_records.h"
 #include "experiments/run_directory.h"
 #include "experiments/search_inputs.h"
 #include "space/graph/onnx_writer.h"
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/machine_info.h"
-#include "space/hardware/onnxruntime_measure.h"
-#include "space/hardware/sample_statistics.h"
 #include "space/support/child_process.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -90,30 +89,25 @@ void ExportLines(SearchInputs& inputs, const DeployOptions& options, const fs::p
 
 void TimeLines(const DeployOptions& options, const LayerGraph& graph, const fs::path& folder,
                Deployment& deployment, const RunContext& context) {
-  RuntimeRequest request;
-  request.inputs = RandomInputs(graph, 1);
-  request.repetitions = options.repetitions;
-  const auto lines = static_cast<std::int64_t>(deployment.lines.size());
-  for (int round = 0; round < options.rounds; ++round) {
-    for (std::int64_t i = 0; i < lines; ++i) {
-      const auto index = static_cast<std::size_t>(i);
-      request.model = FileOf(folder, index);
-      const RuntimeAnswer answer = RunInRuntime(options.runtime, request, context);
-      deployment.runtime = answer.version;
-      deployment.lines[index].round_us.push_back(1e6 * Median(answer.seconds));
-      context.progress->Progress("time", round * lines + i + 1, options.rounds * lines);
-    }
+  std::vector<fs::path> files;
+  for (std::size_t i = 0; i < deployment.lines.size(); ++i) files.push_back(FileOf(folder, i));
+  InterleavedTimes times =
+      TimeInterleaved(options.runtime, files, graph, options.rounds, options.repetitions, context);
+  deployment.runtime = times.runtime;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    deployment.lines[i].round_us = std::move(times.round_us[i]);
   }
 }
 
 void ScoreLines(const DeployOptions& options, const Experiment& experiment, const LayerGraph& graph,
                 const fs::path& folder, Deployment& deployment, const RunContext& context) {
   const Dataset data = FirstRecords(*experiment.data.search, options.samples);
+  RuntimeRequest request;
   for (std::size_t i = 0; i < deployment.lines.size(); ++i) {
-    const RuntimeScore score =
-        ScoreInRuntime(options.runtime, FileOf(folder, i), graph, data, context);
-    deployment.lines[i].samples = score.samples;
-    deployment.lines[i].correct = score.correct;
+    request.model = FileOf(folder, i);
+    const RecordOutputs outputs = RunRecords(options.runtime, request, graph, data, context);
+    deployment.lines[i].samples = outputs.records;
+    deployment.lines[i].correct = CountCorrect(outputs, data);
     context.progress->Progress("score", static_cast<std::int64_t>(i) + 1,
                                static_cast<std::int64_t>(deployment.lines.size()));
   }
@@ -205,11 +199,13 @@ Deployment Deploy(const DeployOptions& options, const BackendFactory& backend,
   if (network.latency) CompareDevices(*network.latency, deployment);
   NoteReferences(deployment);
   if (experiment.data.report) {
-    const RuntimeScore score = ScoreInRuntime(
-        options.runtime, FileOf(scratch.path(), deployment.decision.chosen), network.graph,
-        FirstRecords(*experiment.data.report, options.samples), context);
-    deployment.report_samples = score.samples;
-    deployment.report_correct = score.correct;
+    const Dataset data = FirstRecords(*experiment.data.report, options.samples);
+    RuntimeRequest request;
+    request.model = FileOf(scratch.path(), deployment.decision.chosen);
+    const RecordOutputs outputs =
+        RunRecords(options.runtime, request, network.graph, data, context);
+    deployment.report_samples = outputs.records;
+    deployment.report_correct = CountCorrect(outputs, data);
   }
   WriteFiles(options, scratch.path(), network.latency, deployment);
   return deployment;

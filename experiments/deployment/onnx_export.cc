@@ -10,8 +10,10 @@
 #include <optional>
 #include <utility>
 
+#include "experiments/deployment/export_weight.h"
 #include "space/graph/opset_upgrade.h"
 #include "space/graph/qdq.h"
+#include "space/quantizer/integer_arithmetic.h"
 #include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/error.h"
@@ -21,20 +23,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The narrowest type of `widths` that holds codes of `bits` bits.
-DataType IntegerType(int bits, bool is_signed, bool two_bits, bool four_bits) {
-  if (two_bits && bits <= 2) return is_signed ? DataType::kInt2 : DataType::kUint2;
-  if (four_bits && bits <= 4) return is_signed ? DataType::kInt4 : DataType::kUint4;
-  if (bits <= 8) return is_signed ? DataType::kInt8 : DataType::kUint8;
-  return is_signed ? DataType::kInt16 : DataType::kUint16;
-}
-
-/// A weight on its grids.
-struct Weight {
-  std::vector<std::int64_t> codes;  ///< In the tensor's own order.
-  std::vector<AffineGrid> grids;    ///< Channel-major, as QuantizedWeight's.
-  std::size_t groups = 1;           ///< Per output channel.
-};
+constexpr std::size_t kBiasSlot = 2;  // Of Conv, ConvTranspose and Gemm.
 
 class Builder {
  public:
@@ -45,6 +34,7 @@ class Builder {
   }
 
   OnnxExport Build() {
+    RequireNoSkippedBlocks(config_, path_);
     const BitConfig bits = ConfigForGraph(config_, float_graph_, path_);
     stored_ = StoredCalibrationOf(config_, float_graph_, path_);
     stored_.grids.resize(float_graph_.layers().size());
@@ -64,7 +54,7 @@ class Builder {
 
  private:
   Error Refuse(const Layer& layer, const std::string& why, const std::string& hint) const {
-    return Error(ErrorId::kExportRefused, why).At({path_}).Key(layer.id).Hint(hint);
+    return RefusedLayer(layer, path_, why, hint);
   }
 
   bool QuantizesActivation(const ConfigLayer& entry) const {
@@ -95,17 +85,13 @@ class Builder {
 
   void ExportLayer(LayerIndex index, const ConfigLayer& entry) {
     const Layer& layer = float_graph_.layer(index);
-    if (entry.choice.weight.kind() == NumberFormat::Kind::kSkip) {
-      throw Refuse(layer, "the block is skipped (0 bits), which no rewrite of this network does",
-                   "leave 0 out of the candidates");
-    }
     std::optional<AffineGrid> input;
     if (QuantizesTensors(config_.placement) && entry.choice.activation.is_integer()) {
       input = tensor_grids_.at(layer.input);
     } else if (QuantizesActivation(entry)) {
       input = ExportInput(layer, entry, stored_.grids[index.value]);
     }
-    std::optional<Weight> weight;
+    std::optional<ExportedWeight> weight;
     if (layer.weight && entry.choice.weight != NumberFormat::Float32()) {
       weight = ExportWeight(layer, entry, input.has_value());
     }
@@ -194,8 +180,8 @@ class Builder {
     return AddQuantizeDequantize(result_.graph, tensor, storage, clip);
   }
 
-  std::optional<Weight> ExportWeight(const Layer& layer, const ConfigLayer& entry,
-                                     bool integer_input) {
+  std::optional<ExportedWeight> ExportWeight(const Layer& layer, const ConfigLayer& entry,
+                                             bool integer_input) {
     LayerGraph& graph = result_.graph;
     const NumberFormat format = entry.choice.weight;
     if (format.is_float()) {
@@ -211,15 +197,16 @@ class Builder {
       return std::nullopt;
     }
     const Tensor& tensor = float_graph_.tensor(*layer.weight);
-    Weight weight = QuantizedOf(layer, entry, *tensor.constant);
-    const IntegerStorage storage = StorageOf(layer, format, weight, tensor.constant->shape());
+    ExportedWeight weight = WeightOnGrids(layer, entry, *tensor.constant, config_, path_);
+    const IntegerStorage storage =
+        WeightStorage(layer, format, weight, tensor.constant->shape(), options_, config_, path_);
     if (storage.block_size > 0 && integer_input && BitsOf(storage.type) >= 8) {
       throw Refuse(layer,
                    "weights of " + std::string(NameOf(storage.type)) +
                        " in blocks under quantized activations fail in ONNX Runtime",
                    "use granularity: per_channel, or --container storage with at most 4 bits");
     }
-    if (BitsOf(storage.type) == 2 && integer_input && layer.op != "Conv") {
+    if (BitsOf(storage.type) == 2 && integer_input) {
       throw Refuse(layer,
                    "2-bit weights of " + layer.op +
                        " under quantized activations do not load in ONNX Runtime",
@@ -235,7 +222,7 @@ class Builder {
   }
 
   TensorIndex AddWeight(const Layer& layer, const Tensor& tensor, NumberFormat format,
-                        const Weight& weight, const IntegerStorage& storage) {
+                        const ExportedWeight& weight, const IntegerStorage& storage) {
     const Shape& shape = tensor.constant->shape();
     const bool is_signed = weight.grids.front().qmin < 0;
     if (options_.qonnx) {
@@ -255,7 +242,7 @@ class Builder {
   }
 
   TensorIndex AddQuantOfWeight(const Layer& layer, const Tensor& tensor, NumberFormat format,
-                               const Weight& weight, IntegerStorage storage, bool is_signed,
+                               const ExportedWeight& weight, IntegerStorage storage, bool is_signed,
                                bool narrow) {
     if (storage.block_size > 0) {
       throw Refuse(layer, "QONNX has no weights in groups", "use granularity: per_channel");
@@ -264,7 +251,7 @@ class Builder {
       // Rounding to the nearest level is not how these are made, so their values are written.
       std::vector<float> values(weight.codes.size());
       const Shape& shape = tensor.constant->shape();
-      const std::vector<float> scale_of = ScaleOfElements(layer, weight, shape);
+      const std::vector<float> scale_of = weight.ScaleOfElements(shape, layer.output_channel_axis);
       for (std::size_t i = 0; i < values.size(); ++i) {
         values[i] = scale_of[i] * static_cast<float>(weight.codes[i]);
       }
@@ -280,124 +267,10 @@ class Builder {
                          is_signed, narrow);
   }
 
-  std::vector<float> ScaleOfElements(const Layer& layer, const Weight& weight,
-                                     const Shape& shape) const {
-    const auto axis = static_cast<std::size_t>(layer.output_channel_axis);
-    std::size_t inner = 1;
-    for (std::size_t a = axis + 1; a < shape.size(); ++a) {
-      inner *= static_cast<std::size_t>(shape[a]);
-    }
-    std::vector<float> scales(weight.codes.size());
-    for (std::size_t i = 0; i < scales.size(); ++i) {
-      const std::size_t channel = i / inner % static_cast<std::size_t>(shape[axis]);
-      scales[i] = weight.grids[weight.grids.size() == 1 ? 0 : channel].scale;
-    }
-    return scales;
-  }
-
-  /// The codes of a weight on the configuration's grids, or on grids made anew where it has none.
-  Weight QuantizedOf(const Layer& layer, const ConfigLayer& entry, const TensorValue& value) const {
-    const NumberFormat format = entry.choice.weight;
-    WeightQuantizerSpec spec = config_.weights.value_or(WeightQuantizerSpec{});
-    const std::optional<TensorQuantizer>& stored = entry.quantizers.weight;
-    if (stored) {
-      spec.granularity = stored->granularity == "per_tensor"  ? Granularity::kPerTensor
-                         : stored->granularity == "per_group" ? Granularity::kPerGroup
-                                                              : Granularity::kPerChannel;
-      spec.symmetric = stored->symmetric;
-    }
-    const bool two_levels = format.kind() == NumberFormat::Kind::kTernary || format.bits() == 1;
-    std::vector<float> values(value.Floats().begin(), value.Floats().end());
-    Weight weight;
-    if (two_levels || !stored) {
-      QuantizedWeight made =
-          QuantizeWeight(value.Floats(), value.shape(), layer.output_channel_axis, format, spec);
-      values = std::move(made.values);
-      weight.grids = std::move(made.grids);
-    } else {
-      for (std::size_t i = 0; i < stored->scale.size(); ++i) {
-        AffineGrid grid{stored->scale[i], stored->zero_point[i], 0, (1 << format.bits()) - 1};
-        if (spec.symmetric) {
-          grid.qmax = (1 << (format.bits() - 1)) - 1;
-          grid.qmin = spec.narrow ? -grid.qmax : -grid.qmax - 1;
-        }
-        weight.grids.push_back(grid);
-      }
-    }
-    const auto channels = static_cast<std::size_t>(
-        value.shape()[static_cast<std::size_t>(layer.output_channel_axis)]);
-    weight.groups = std::max<std::size_t>(1, weight.grids.size() / channels);
-    RequireGridCount(layer, spec, value.shape(), weight.grids.size());
-    const std::vector<std::int32_t> codes =
-        WeightCodes(values, value.shape(), layer.output_channel_axis, weight.grids,
-                    spec.granularity, spec.group_size);
-    weight.codes.assign(codes.begin(), codes.end());
-    return weight;
-  }
-
-  void RequireGridCount(const Layer& layer, const WeightQuantizerSpec& spec, const Shape& shape,
-                        std::size_t given) const {
-    const std::int64_t channels = shape[static_cast<std::size_t>(layer.output_channel_axis)];
-    const std::int64_t per_channel = ElementCount(shape) / std::max<std::int64_t>(1, channels);
-    const std::int64_t block = std::min<std::int64_t>(spec.group_size, per_channel);
-    const std::int64_t wanted = spec.granularity == Granularity::kPerTensor ? 1
-                                : spec.granularity == Granularity::kPerChannel
-                                    ? channels
-                                    : channels * ((per_channel + block - 1) / block);
-    if (static_cast<std::int64_t>(given) == wanted) return;
-    throw Error(ErrorId::kConfigLayers,
-                fmt::format("the weight has {} scales, this network's needs {}", given, wanted))
-        .At({path_})
-        .Key(layer.id + ".weight_quantizer.scale")
-        .Hint("was the configuration made for another network?");
-  }
-
-  IntegerStorage StorageOf(const Layer& layer, NumberFormat format, const Weight& weight,
-                           const Shape& shape) const {
-    const bool narrow = options_.container == Container::kStorage;
-    IntegerStorage storage;
-    storage.type = IntegerType(format.bits(), weight.grids.front().qmin < 0,
-                               narrow && options_.two_bit_types, narrow);
-    const auto count = static_cast<std::int64_t>(weight.grids.size());
-    const auto axis = static_cast<std::size_t>(layer.output_channel_axis);
-    for (const AffineGrid& grid : weight.grids) {
-      storage.scales.push_back(grid.scale);
-      storage.zero_points.push_back(grid.zero_point);
-    }
-    if (count == 1) return storage;
-    storage.axis = layer.output_channel_axis;
-    storage.scale_shape = {count};
-    if (weight.groups == 1) return storage;
-    const std::int64_t groups = static_cast<std::int64_t>(weight.groups);
-    const std::int64_t per_channel = ElementCount(shape) / shape[axis];
-    storage.block_size = std::min<std::int64_t>(
-        config_.weights.value_or(WeightQuantizerSpec{}).group_size, per_channel);
-    if (axis == 0) {
-      storage.axis = 1;
-      storage.scale_shape = {shape[0], groups};
-      return storage;
-    }
-    if (shape.size() != 2) {
-      throw Refuse(layer, "weights in groups cannot be stored for this operator's layout",
-                   "use granularity: per_channel");
-    }
-    // A matrix [inputs, outputs]: blocks along the inputs, so scales are [groups, outputs].
-    storage.axis = 0;
-    storage.scale_shape = {groups, shape[1]};
-    for (std::int64_t g = 0; g < groups; ++g) {
-      for (std::int64_t c = 0; c < shape[1]; ++c) {
-        const AffineGrid& grid = weight.grids[static_cast<std::size_t>(c * groups + g)];
-        const auto place = static_cast<std::size_t>(g * shape[1] + c);
-        storage.scales[place] = grid.scale;
-        storage.zero_points[place] = grid.zero_point;
-      }
-    }
-    return storage;
-  }
-
   /// Writes the (corrected) bias: INT32 with scale s_x·s_w where the layer runs in integers.
   void ExportBias(const Layer& layer, const BiasCorrection& correction,
-                  const std::optional<AffineGrid>& input, const std::optional<Weight>& weight) {
+                  const std::optional<AffineGrid>& input,
+                  const std::optional<ExportedWeight>& weight) {
     std::vector<float> bias = correction.bias;
     if (bias.empty() && !correction.output_shift.empty()) {
       if (layer.bias || layer.op == "MatMul") {
@@ -418,11 +291,20 @@ class Builder {
                        float_graph_.node(layer.node).attributes.Float("beta", 1.0F) == 1.0F &&
                        static_cast<int>(bias.size()) == layer.output_channels;
     LayerGraph& graph = result_.graph;
-    // Under layer_inputs the simulation keeps biases float, so the file does.
-    if (QuantizesTensors(config_.placement) && input && weight && weight->groups == 1 && plain &&
-        !options_.qonnx) {
-      if (const auto tensor = IntegerBias(layer, name, bias, *input, *weight)) {
-        graph.SetNodeInput(layer.node, 2, *tensor);
+    if (input && weight && weight->groups == 1 && plain && !options_.qonnx) {
+      const std::vector<float> scales = ProductScales(*input, *weight);
+      if (!FitsIntegerBias(bias, scales)) {
+        // As an input of the layer the runtime would round it to INT32 by itself, and overflow.
+        result_.notes.push_back("layer '" + layer.id +
+                                "': the bias does not fit INT32 at scale s_x·s_w and is added "
+                                "behind the layer, in floating point");
+        if (layer.bias) graph.SetNodeInput(layer.node, kBiasSlot, std::nullopt);
+        AddOutputShift(layer, bias);
+        return;
+      }
+      // Under layer_inputs the simulation keeps biases float, so the file does.
+      if (QuantizesTensors(config_.placement)) {
+        graph.SetNodeInput(layer.node, kBiasSlot, IntegerBias(name, bias, scales));
         return;
       }
     }
@@ -431,37 +313,33 @@ class Builder {
     if (layer.bias && float_graph_.Consumers(*layer.bias).size() == 1) {
       graph.SetConstant(*layer.bias, std::move(value));
     } else {
-      graph.SetNodeInput(layer.node, 2,
+      graph.SetNodeInput(layer.node, kBiasSlot,
                          graph.AddConstant(layer.id + "_corrected_bias", std::move(value)));
     }
   }
 
-  /// Nothing where a value does not fit int32, as under the tiny scale of a dead channel.
-  std::optional<TensorIndex> IntegerBias(const Layer& layer, const std::string& name,
-                                         const std::vector<float>& bias, const AffineGrid& input,
-                                         const Weight& weight) {
+  /// s_x·s_w: one for each channel, or one for all.
+  static std::vector<float> ProductScales(const AffineGrid& input, const ExportedWeight& weight) {
+    std::vector<float> scales;
+    for (const AffineGrid& grid : weight.grids) scales.push_back(input.scale * grid.scale);
+    return scales;
+  }
+
+  TensorIndex IntegerBias(const std::string& name, const std::vector<float>& bias,
+                          const std::vector<float>& product_scales) {
+    const Shape shape = {static_cast<std::int64_t>(bias.size())};
     IntegerStorage storage;
     storage.type = DataType::kInt32;
-    const std::size_t count = weight.grids.size();
-    for (std::size_t i = 0; i < (count == 1 ? 1 : bias.size()); ++i) {
-      storage.scales.push_back(input.scale * weight.grids[i % count].scale);
-      storage.zero_points.push_back(0);
-    }
-    if (count > 1) storage.scale_shape = {static_cast<std::int64_t>(bias.size())};
     std::vector<std::int64_t> codes;
     for (std::size_t c = 0; c < bias.size(); ++c) {
-      const double scale = storage.scales[count == 1 ? 0 : c];
-      const double code = std::nearbyint(static_cast<double>(bias[c]) / scale);
-      if (!(std::fabs(code) < std::numeric_limits<std::int32_t>::max())) {
-        result_.notes.push_back("layer '" + layer.id + "': the bias of channel " +
-                                std::to_string(c) +
-                                " does not fit INT32 at scale s_x·s_w and stays float");
-        return std::nullopt;
-      }
-      codes.push_back(static_cast<std::int64_t>(code));
+      const float scale = product_scales[c % product_scales.size()];
+      codes.push_back(QuantizeBias(bias[c], scale));
+      if (c > 0 && product_scales.size() == 1) continue;
+      storage.scales.push_back(scale);
+      storage.zero_points.push_back(0);
     }
-    return AddDequantizedConstant(result_.graph, name, {static_cast<std::int64_t>(bias.size())},
-                                  codes, storage);
+    if (product_scales.size() > 1) storage.scale_shape = shape;
+    return AddDequantizedConstant(result_.graph, name, shape, codes, storage);
   }
 
   void AddOutputShift(const Layer& layer, const std::vector<float>& shift) {
@@ -514,6 +392,17 @@ std::optional<Container> ParseContainer(std::string_view name) {
     if (NameOf(container) == name) return container;
   }
   return std::nullopt;
+}
+
+void RequireNoSkippedBlocks(const ConfigDocument& config, const std::string& path) {
+  for (const ConfigLayer& entry : config.layers) {
+    if (entry.choice.weight.kind() != NumberFormat::Kind::kSkip) continue;
+    throw Error(ErrorId::kExportRefused,
+                "the block is skipped (0 bits), which no rewrite of this network does")
+        .At({path})
+        .Key(entry.name)
+        .Hint("leave 0 out of the candidates");
+  }
 }
 
 OnnxExport BuildQuantizedOnnx(const LayerGraph& graph, const ConfigDocument& config,

@@ -36,6 +36,10 @@ struct OnnxExport {
   std::vector<std::string> notes;
 };
 
+/// Throws Error(kExportRefused) naming the layer where a block has 0 bits: no network is written
+/// without it.
+void RequireNoSkippedBlocks(const ConfigDocument& config, const std::string& path);
+
 /// `graph` is the network with BN folded; `path` names the configuration in messages.
 /// Throws Error(kConfigLayers) where configuration and network do not fit, Error(kExportRefused)
 /// naming layer and reason where no runtime would run the file as the configuration says: skipped

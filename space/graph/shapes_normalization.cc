@@ -130,10 +130,13 @@ void TopKShape(OperatorContext& context) {
   Shape shape = context.Dims(0);
   const std::int64_t axis =
       NormalizedAxis(context, context.attributes().Int("axis", -1), context.Rank(0));
-  const auto k = IntsArgument(context, 1, "k");
+  // One number as an attribute before opset 10, a list of one as an input since.
+  const auto k = context.attributes().Has("k")
+                     ? std::optional(std::vector{context.attributes().Int("k", 0)})
+                     : IntsArgument(context, 1, "k");
   if (!k || k->size() != 1) throw context.Fail("k must be one number");
   std::int64_t& extent = shape[static_cast<std::size_t>(axis)];
-  if (k->front() < 0 || k->front() > extent) {
+  if (k->front() < 0 || (extent >= 0 && k->front() > extent)) {
     throw context.Fail("k is " + std::to_string(k->front()) + " of " + std::to_string(extent));
   }
   extent = k->front();

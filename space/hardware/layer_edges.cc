@@ -62,7 +62,9 @@ std::int64_t SampleElements(const LayerGraph& graph, const Layer& layer) {
   if (elements >= 0) return elements;
   throw Error(ErrorId::kLayerShape, "the shape of its output is unknown")
       .Key(layer.id)
-      .Hint("costs need fixed shapes: export the model with fixed extents (the batch may be free)");
+      .Hint(
+          "costs need fixed shapes: give --shape, or a model with fixed extents (the batch may be "
+          "free)");
 }
 
 }  // namespace

@@ -75,7 +75,9 @@ Extents AutoPads(const std::string& mode, const LayerSignature& signature) {
 [[noreturn]] void ThrowShape(const Layer& layer, const std::string& what) {
   throw Error(ErrorId::kLayerShape, what)
       .Key(layer.id)
-      .Hint("costs need fixed shapes: export the model with fixed extents (the batch may be free)");
+      .Hint(
+          "costs need fixed shapes: give --shape, or a model with fixed extents (the batch may be "
+          "free)");
 }
 
 /// The tensor's extents for one sample; only the batch may be unknown.

@@ -27,7 +27,9 @@ std::int64_t Elements(const LayerGraph& graph, TensorIndex index) {
   if (elements >= 0) return elements;
   throw Error(ErrorId::kLayerShape, "the shape of this tensor is unknown")
       .Key(tensor.name)
-      .Hint("costs need fixed shapes: export the model with fixed extents (the batch may be free)");
+      .Hint(
+          "costs need fixed shapes: give --shape, or a model with fixed extents (the batch may be "
+          "free)");
 }
 
 /// Assigns every non-constant tensor to the stored value it lives in.

@@ -155,25 +155,23 @@ PredictionQuality Compare(std::span<const double> predicted, std::span<const dou
 
 std::vector<PredictorQuality> JudgePredictors(const std::vector<std::string>& names,
                                               const std::vector<std::vector<double>>& raw,
-                                              std::span<const double> measured,
-                                              std::size_t calibration_points) {
-  if (names.size() != raw.size() || calibration_points == 0 ||
-      calibration_points >= measured.size()) {
-    throw Error(ErrorId::kInternal, "calibration points must leave some to judge on");
+                                              std::span<const double> measured) {
+  constexpr std::size_t kFewest = 3;
+  if (names.size() != raw.size() || measured.size() < kFewest) {
+    throw Error(ErrorId::kInternal, "too few configurations to leave one out");
   }
-  const auto calibration = measured.first(calibration_points);
-  const auto held_out = measured.subspan(calibration_points);
   std::vector<PredictorQuality> judged;
   const auto judge = [&](const std::string& name, const std::vector<double>& values) {
-    const std::span<const double> all(values);
-    CheckLengths(all, measured);
-    PredictorQuality line;
-    line.name = name;
-    line.fit = FitAffine(all.first(calibration_points), calibration);
+    CheckLengths(values, measured);
     std::vector<double> fitted;
-    for (const double value : all.subspan(calibration_points)) fitted.push_back(line.fit(value));
-    line.quality = Compare(fitted, held_out);
-    judged.push_back(std::move(line));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::vector<double> others = values;
+      std::vector<double> times(measured.begin(), measured.end());
+      others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
+      times.erase(times.begin() + static_cast<std::ptrdiff_t>(i));
+      fitted.push_back(FitAffine(others, times)(values[i]));
+    }
+    judged.push_back({name, Compare(fitted, measured)});
   };
   for (std::size_t p = 0; p < names.size(); ++p) judge(names[p], raw[p]);
   judge("constant", std::vector<double>(measured.size(), 1.0));

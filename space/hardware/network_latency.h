@@ -75,19 +75,18 @@ struct PredictionQuality {
 /// Compares pairs; measured times are positive. Throws Error(kInternal) for other lengths.
 PredictionQuality Compare(std::span<const double> predicted, std::span<const double> measured);
 
-/// A predictor's name and its quality on configurations that it was not calibrated on.
+/// A predictor's name and its quality.
 struct PredictorQuality {
   std::string name;
-  AffineFit fit;
   PredictionQuality quality;
 };
 
-/// Fits each predictor's raw values to measured times on the first `calibration_points`
-/// configurations and judges it on the others; a constant (the mean) is added as the last line.
-/// raw[p][i]: predictor p's value for configuration i.
+/// Judges each predictor on every configuration by an affine fit to all the others, so that
+/// predictors in different units can be compared and none is judged on what it was fitted to; a
+/// constant (the mean of the others) is added as the last line. raw[p][i]: predictor p's value for
+/// configuration i. Throws Error(kInternal) for less than three configurations or other lengths.
 std::vector<PredictorQuality> JudgePredictors(const std::vector<std::string>& names,
                                               const std::vector<std::vector<double>>& raw,
-                                              std::span<const double> measured,
-                                              std::size_t calibration_points);
+                                              std::span<const double> measured);
 
 }  // namespace bitsearch

@@ -1,5 +1,7 @@
 #include "space/hardware/onnx_runtime.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -78,6 +80,50 @@ std::filesystem::path FindProfile(const std::filesystem::path& folder) {
   throw Error(ErrorId::kRuntimeFailed, "the runtime wrote no profile").At({folder.string()});
 }
 
+Error NoRuntime(const RuntimeLocation& location, const std::string& what) {
+  std::string command;
+  for (const std::string& word : location.command) command += (command.empty() ? "" : " ") + word;
+  return Error(ErrorId::kRuntimeMissing, "the command '" + command + "' " + what)
+      .Key("--runtime")
+      .Hint(
+          "it must run a Node.js script that is its last argument but one; leave --runtime out "
+          "for node");
+}
+
+/// Throws Error(kRuntimeMissing) where the script cannot run, Error(kRuntimeFailed) with its words
+/// where it says that the model cannot.
+ChildResult RunScript(const RuntimeLocation& location, const std::filesystem::path& script,
+                      const std::filesystem::path& request_file, const std::filesystem::path& model,
+                      const RunContext& context) {
+  ChildProcess child;
+  child.command = location.command;
+  child.command.push_back(script.string());
+  child.command.push_back(request_file.string());
+  if (!location.modules.empty()) {
+    child.environment["BITSEARCH_RUNTIME_MODULES"] = location.modules.string();
+  }
+  child.should_stop = [&context] { return context.stop.StopRequested(); };
+  ChildResult result = RunChild(child);
+  context.ThrowIfStopped();
+  if (!result.started || result.exit_status == kNoPackage) {
+    throw Error(ErrorId::kRuntimeMissing,
+                result.started ? LastWords(result.errors)
+                               : "'" + location.command.front() + "' cannot be started")
+        .Hint(kInstallHint);
+  }
+  // The script says why it fails; a command that does not run it says nothing, or something else.
+  if (result.exit_status != 0 && result.errors.empty()) {
+    throw NoRuntime(location,
+                    fmt::format("ends with status {} and says nothing", result.exit_status));
+  }
+  if (result.exit_status != 0) {
+    throw Error(ErrorId::kRuntimeFailed, "the runtime failed: " + LastWords(result.errors))
+        .At({model.string()})
+        .Hint("if the model should run, try a lower optimisation level or without fusion");
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string_view NameOf(OptimizationLevel level) {
@@ -115,6 +161,16 @@ RuntimeLocation FindRuntime(const std::string& text,
   return location;
 }
 
+void RequireRuntime(const RuntimeLocation& location, const RunContext& context) {
+  const ScratchFolder scratch;
+  const std::filesystem::path script = scratch.path() / "run_onnx.js";
+  const std::filesystem::path request = scratch.path() / "request.json";
+  WriteFileAtomically(script, kRunOnnxScript);
+  WriteFileAtomically(request, "{}");
+  const ChildResult result = RunScript(location, script, request, {}, context);
+  if (!Json::accept(result.output)) throw NoRuntime(location, "does not answer as the script does");
+}
+
 RuntimeAnswer RunInRuntime(const RuntimeLocation& location, const RuntimeRequest& request,
                            const RunContext& context) {
   context.ThrowIfStopped();
@@ -124,27 +180,7 @@ RuntimeAnswer RunInRuntime(const RuntimeLocation& location, const RuntimeRequest
   WriteFileAtomically(script, kRunOnnxScript);
   WriteFileAtomically(request_file, RequestJson(request, scratch.path()).dump());
 
-  ChildProcess child;
-  child.command = location.command;
-  child.command.push_back(script.string());
-  child.command.push_back(request_file.string());
-  if (!location.modules.empty()) {
-    child.environment["BITSEARCH_RUNTIME_MODULES"] = location.modules.string();
-  }
-  child.should_stop = [&context] { return context.stop.StopRequested(); };
-  const ChildResult result = RunChild(child);
-  context.ThrowIfStopped();
-  if (!result.started || result.exit_status == kNoPackage) {
-    throw Error(ErrorId::kRuntimeMissing,
-                result.started ? LastWords(result.errors)
-                               : "'" + location.command.front() + "' cannot be started")
-        .Hint(kInstallHint);
-  }
-  if (result.exit_status != 0) {
-    throw Error(ErrorId::kRuntimeFailed, "the runtime failed: " + LastWords(result.errors))
-        .At({request.model.string()})
-        .Hint("if the model should run, try a lower optimisation level or without fusion");
-  }
+  const ChildResult result = RunScript(location, script, request_file, request.model, context);
   RuntimeAnswer answer;
   try {
     const Json json = Json::parse(result.output);
@@ -160,9 +196,7 @@ RuntimeAnswer RunInRuntime(const RuntimeLocation& location, const RuntimeRequest
       answer.outputs.push_back(std::move(output));
     }
   } catch (const Json::exception&) {
-    throw Error(ErrorId::kRuntimeFailed,
-                "the runtime's answer is not understood: " + LastWords(result.output))
-        .Hint("does --runtime name a Node.js that runs a script?");
+    throw NoRuntime(location, "does not answer as the script does");
   }
   if (!request.profile_folder.empty()) {
     answer.optimized_model = std::filesystem::absolute(request.profile_folder) / "optimized.onnx";

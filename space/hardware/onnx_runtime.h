@@ -68,6 +68,10 @@ struct RuntimeAnswer {
   std::filesystem::path profile;
 };
 
+/// Throws Error(kRuntimeMissing) where program or package are not there: to be asked before long
+/// work.
+void RequireRuntime(const RuntimeLocation& location, const RunContext& context);
+
 /// Runs the model. Throws Error(kRuntimeMissing) where program or package are not there,
 /// Error(kRuntimeFailed) with the runtime's own words where it refuses the model or dies,
 /// Error(kInterrupted).

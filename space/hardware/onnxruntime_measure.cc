@@ -247,7 +247,7 @@ std::vector<RuntimeInput> RandomInputs(const LayerGraph& graph, std::int64_t bat
     if (!tensor.sample_shape || ElementCount(*tensor.sample_shape) < 0) {
       throw Error(ErrorId::kLayerShape, "the shape of this input is unknown")
           .Key(tensor.name)
-          .Hint("export the model with fixed extents (the batch may be free)");
+          .Hint("give --shape, or a model with fixed extents (the batch may be free)");
     }
     RuntimeInput input{tensor.name, *tensor.sample_shape, {}};
     if (tensor.shape && !tensor.shape->empty() && tensor.shape->front() < 0) {

@@ -47,10 +47,16 @@ function feedsOf(ort, request, files, index) {
   return feeds;
 }
 
+// Without a model only the versions are told.
 async function run(request) {
   const ort = loadRuntime();
   const answer = {runtime: 'onnxruntime-node', version: ort.env.versions.node ?? ort.env.versions.common,
                   seconds: [], outputs: []};
+  if (request.model) await runModel(ort, request, answer);
+  process.stdout.write(JSON.stringify(answer) + '\n');
+}
+
+async function runModel(ort, request, answer) {
   const session = await ort.InferenceSession.create(request.model, sessionOptions(request));
   const wanted = request.outputs.length > 0 ? request.outputs : [...session.outputNames];
   const files = {};
@@ -76,7 +82,6 @@ async function run(request) {
   }
   if (request.profile_prefix) session.endProfiling();
   await session.release();
-  process.stdout.write(JSON.stringify(answer) + '\n');
 }
 
 run(JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))).catch((error) => {

@@ -1,5 +1,6 @@
 #include "space/network/dataset.h"
 
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -183,6 +184,24 @@ std::string_view NameOf(DataSpec::Kind kind) {
   return "";
 }
 
+namespace {
+
+// The usual slip: statistics of 0 to 255, where pixels are taken as x/255.
+void RequireImageScale(const DataSpec& spec) {
+  for (const std::vector<float>* values : {&spec.mean, &spec.std}) {
+    for (const float value : *values) {
+      if (value >= 0.0F && value <= 1.0F) continue;
+      throw Error(ErrorId::kDataSpec, std::string(values == &spec.mean ? "mean" : "std") + " " +
+                                          fmt::format("{}", value) +
+                                          " is not that of pixels from 0 to 1")
+          .At({spec.paths.front().string()})
+          .Hint("pixels are taken as x/255: divide mean and std of 0 to 255 by 255");
+    }
+  }
+}
+
+}  // namespace
+
 DataSpec DataSpec::Parse(const std::string& text) {
   const auto fail = [&text](const std::string& why) {
     return Error(ErrorId::kDataSpec, "'" + text + "' " + why)
@@ -208,7 +227,12 @@ DataSpec DataSpec::Parse(const std::string& text) {
 }
 
 Dataset Dataset::Load(const DataSpec& spec) {
+  if (spec.paths.empty()) {
+    throw Error(ErrorId::kDataSpec, "no file is named")
+        .Hint("write cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X[,Y]");
+  }
   DataRecords records = ReadRecords(spec);
+  if (!records.bytes.empty()) RequireImageScale(spec);
   int class_count = 0;
   if (!records.labels.empty()) {
     const int largest = *std::max_element(records.labels.begin(), records.labels.end());

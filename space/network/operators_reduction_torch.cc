@@ -80,7 +80,8 @@ OperatorFn PrepareArg(const LayerGraph&, const Node& node) {
 }
 
 OperatorFn PrepareTopK(const LayerGraph& graph, const Node& node) {
-  const IntsArgument k(graph, node, 1, "k", {1});
+  // Before opset 10 the attribute k, one number.
+  const IntsArgument k(graph, node, 1, nullptr, {node.attributes.Int("k", 1)});
   const std::int64_t axis = node.attributes.Int("axis", -1);
   const bool largest = node.attributes.Int("largest", 1) != 0;
   const bool sorted = node.attributes.Int("sorted", 1) != 0;

@@ -185,6 +185,15 @@ IntegerWeight ToIntegers(const QuantizedWeight& weight, const Shape& shape, int 
   return result;
 }
 
+bool FitsIntegerBias(std::span<const float> bias, std::span<const float> product_scales) {
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    const auto scale = static_cast<double>(product_scales[c % product_scales.size()]);
+    const double code = std::nearbyint(static_cast<double>(bias[c]) / scale);
+    if (bias[c] != 0.0F && !(std::fabs(code) <= kLargestMantissa)) return false;
+  }
+  return true;
+}
+
 std::int32_t QuantizeBias(double bias, double scale) {
   if (!(scale > 0.0)) return 0;
   return static_cast<std::int32_t>(

@@ -69,6 +69,10 @@ struct IntegerWeight {
 /// `weight` must have one scale in all or per output channel (`axis`).
 IntegerWeight ToIntegers(const QuantizedWeight& weight, const Shape& shape, int axis);
 
+/// Whether every channel's bias fits INT32 on its scale of the products: one scale for each
+/// channel, or one for all. A zero fits any scale.
+bool FitsIntegerBias(std::span<const float> bias, std::span<const float> product_scales);
+
 /// round(bias/scale), half to even, in the range of int32; 0 where the scale is 0.
 std::int32_t QuantizeBias(double bias, double scale);
 

@@ -2,6 +2,7 @@
 #include "space/quantizer/quantized_network.h"
 
 #include <map>
+#include <span>
 #include <utility>
 
 #include "space/network/thread_budget_torch.h"
@@ -16,9 +17,16 @@ namespace {
 using NodeQuantization = QuantizationHooks::NodeQuantization;
 
 // A bias as the runtime holds it: INT32 on the scale of the products where the layer is integer.
+// Where one channel does not fit (16-bit products), the layer runs in floating point as it is.
 at::Tensor RoundedBias(NodeQuantization& node, const at::Tensor& bias) {
   if (node.product_scale.empty()) return bias;
   const at::Tensor host = bias.to(at::kCPU).contiguous();
+  const std::span values(host.data_ptr<float>(), static_cast<std::size_t>(host.numel()));
+  if (!FitsIntegerBias(values, node.product_scale)) {
+    node.product_scale.clear();
+    node.integer_bias.clear();
+    return bias;
+  }
   at::Tensor rounded = at::empty_like(host);
   node.integer_bias.resize(static_cast<std::size_t>(host.numel()));
   for (std::size_t c = 0; c < node.integer_bias.size(); ++c) {

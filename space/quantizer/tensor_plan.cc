@@ -178,10 +178,24 @@ class Planner {
     }
   }
 
-  // Whether integers read the tensor.
+  // A runtime's integer convolution gives codes only; products of matrices can give floats. Where
+  // only floating point reads a convolution, it would run in floating point itself.
+  bool ComesFromConvolution(TensorIndex tensor) const {
+    const auto producer = graph_.producer(tensor);
+    if (!producer) return false;
+    const Node& node = graph_.node(*producer);
+    switch (forms_[producer->value]) {
+      case NodeForm::kLayer: return node.op == "Conv";
+      case NodeForm::kFused: return ComesFromConvolution(*node.inputs[0]);
+      default: return false;
+    }
+  }
+
+  // Whether integers read the tensor, or its integer kernel has no other result.
   bool IsOfUse(TensorIndex tensor) const {
     if (IsLayerInput(tensor)) return true;
     if (is_output_[tensor.value]) return false;
+    if (ComesFromConvolution(tensor)) return true;
     const std::vector<NodeIndex>& readers = graph_.Consumers(tensor);
     return std::any_of(readers.begin(), readers.end(),
                        [&](NodeIndex reader) { return forms_[reader.value] != NodeForm::kFloat; });

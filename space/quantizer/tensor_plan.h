@@ -64,15 +64,15 @@ bool QuantizesTensors(Placement placement);
 ///     move elements are integer if all their inputs come quantized (from rule 1 or from an integer
 ///     node) and some integer node or quantized layer input reads what they give, perhaps through
 ///     others.
-///  3. A tensor from an integer node to an integer node is quantized, with 8 bits where rule 1
-///  gives
-///     none. Not quantized: outputs of the network, and a tensor that only a Relu or Clip reads
-///     right behind an integer node (the result behind it is).
+///  3. A tensor from an integer node to an integer node is quantized, with 8 bits where rule 1 gives
+///     none. So is what an integer convolution gives (behind its Relu), whoever reads it: with a
+///     float result the runtime has no integer kernel for it (ONNX Runtime 1.30). Not quantized:
+///     outputs of the network, and a tensor that only a Relu or Clip reads right behind an integer
+///     node (the result behind it is).
 ///  4. Moved elements keep their grid: input and output of such a node share format and range,
-///  unless
-///     layers ask for different bits of them.
-/// So an operator in floating point interrupts the integers, and a tensor between two of them stays
-/// float. Throws Error(kConfigLayers) if layers that read one tensor have different activation
+///     unless layers ask for different bits of them.
+/// So an operator in floating point interrupts the integers, and any other tensor between two of
+/// them stays float. Throws Error(kConfigLayers) if layers that read one tensor have different activation
 /// bits, Error(kUsage) if `config` has another number of layers.
 TensorPlan PlanTensors(const LayerGraph& graph, const BitConfig& config);
 

@@ -134,6 +134,21 @@ TEST_F(PipelineTest, SaysWhatIsComputedAnewAndWhy) {
                           "2/2 sum: finished before, kept"));
 }
 
+TEST_F(PipelineTest, WhatNoStageWritesAnyMoreIsRemoved) {
+  RunDirectory run(folder_, RunOpen::kNew);
+  RunStages(Stages(3), run, RunContext{});
+  WriteFileAtomically(folder_ / "notes.txt", "of the user");
+  std::vector<Stage> fewer = Stages(3);
+  fewer.pop_back();
+  const PipelineSummary summary = RunStages(fewer, run, RunContext{});
+  EXPECT_THAT(summary.skipped, ElementsAre("squares"));
+  EXPECT_FALSE(run.Has("out/sum.txt"));
+  EXPECT_TRUE(run.Has("squares.txt"));
+  EXPECT_TRUE(run.Has("notes.txt"));
+  RunStages(Stages(3), run, RunContext{});
+  EXPECT_EQ(run.Read("out/sum.txt"), "5");
+}
+
 TEST_F(PipelineTest, DamagedOrMissingArtifactsAreComputedAgain) {
   Run(3);
   fs::remove(folder_ / "out/sum.txt");

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/baselines.h"
+#include "experiments/config_file.h"
+#include "experiments/report/run_report.h"
 #include "experiments/result_rows.h"
 #include "experiments/result_table.h"
 #include "gmock/gmock.h"
@@ -197,7 +199,7 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
        {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
         "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
         "results.json", "results.csv", "results.txt", "config_1.json", "config_2.json",
-        "report.html"}) {
+        "explanation_1.json", "explanation_2.json", "network.json", "report.html", "report.md"}) {
     EXPECT_TRUE(artifacts.contains(name)) << name;
     EXPECT_FALSE(artifacts.at(name).empty()) << name;
   }
@@ -211,7 +213,13 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
     }
   }
   EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
-  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("<svg"));
+  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr("bitsearch/explanation/1"));
+  // bitsearch report writes the same page from the same files.
+  WriteFileAtomically(folder_ / "run" / "resolved.yaml", ExperimentText(Read()));
+  WriteRunReport(folder_ / "run");
+  const auto again = RunArtifacts(folder_ / "run");
+  EXPECT_EQ(again.at("report.html"), artifacts.at("report.html"));
+  EXPECT_EQ(again.at("report.md"), artifacts.at("report.md"));
 }
 
 TEST_F(SearchRunTest, ResultsDoNotDependOnFolderOrThreads) {
@@ -321,6 +329,43 @@ TEST(LinesJsonTest, ASearchWithoutABoundIsReadBack) {
   EXPECT_EQ(again[0].gap, lines.gap);
 }
 
+TEST_F(SearchRunTest, StartingConfigurationsAreRowsAndCandidates) {
+  Run("long");
+  const fs::path best = folder_ / "long" / "config_1.json";
+  const fs::path wide = folder_ / "wide.csv";
+  std::string csv = "layer,weight_bits,activation_bits\n";
+  for (const ConfigLayer& layer : ReadConfigJson(best.string()).layers) {
+    csv += layer.name + ",6,fp32\n";
+  }
+  WriteFileAtomically(wide, csv);
+  const std::string start = "search.start=[" + best.string() + ", " + wide.string() + "]";
+  Run("short", {"search.measured_candidates=2", start});
+  const auto rows_of = [&](const std::string& run) {
+    const std::string text = ReadTextFile(folder_ / run / "results.json");
+    std::map<std::string, ResultRow> rows;
+    for (const ResultRow& row : ParseResultsJson(text, run)) {
+      if (row.budget == "half") rows[row.line] = row;
+    }
+    return rows;
+  };
+  const auto rows = rows_of("short");
+  // Two candidates: the additive optimum and the start, which 40 measured ones had found.
+  EXPECT_EQ(rows.at("ours").predicted_loss_nats, rows_of("long").at("ours").predicted_loss_nats);
+  EXPECT_EQ(rows.at("start long/config_1.json").costs, rows.at("ours").costs);
+  EXPECT_TRUE(rows.at("start " + folder_.filename().string() + "/wide.csv").top1_percent.has_value());
+  EXPECT_THAT(rows.at("start " + folder_.filename().string() + "/wide.csv").note, ::testing::HasSubstr("outside the search space"));
+
+  // A changed file is another start; a moved one is not.
+  fuse_.left = 0;
+  EXPECT_TRUE(Run("short", {"search.measured_candidates=2", start}).computed.empty());
+  fuse_.left = -1;
+  csv.replace(csv.find(",6,"), 3, ",4,");
+  WriteFileAtomically(wide, csv);
+  EXPECT_THAT(Run("short", {"search.measured_candidates=2", start}).skipped,
+              ::testing::ElementsAre("costs", "sensitivity", "explanation"));
+  EXPECT_THROW(Run("none", {"search.start=[absent.csv]"}), ErrorList);
+}
+
 TEST_F(SearchRunTest, OursIsNeverWorseThanABaselineInPredictedLoss) {
   Run("run", {"search.measured_candidates=0"});
   const auto rows =
@@ -399,7 +444,8 @@ TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {
           std::string(kYaml).find("baselines:") - std::string(kYaml).find("budgets:"),
           "goal: {minimise: bops, subject_to: {accuracy_drop: 80}}\n"));
   const auto summary = Run("run");
-  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal"));
+  EXPECT_THAT(summary.computed, ::testing::ElementsAre("costs", "sensitivity", "goal", "explanation",
+                                                       "report"));
   EXPECT_TRUE(Run("run").computed.empty());
 }
 

@@ -35,10 +35,11 @@ ConfigFormat JsonFormat() {
           .no_reader = "ReadConfigJson reads it (ReadAnyConfig)"};
 }
 
-std::string FormatNames() {
+/// Networks are written only.
+std::string FormatNames(bool with_networks) {
   std::string names;
   for (const ConfigFormat& format : ConfigFormats()) {
-    if (!format.binary) names += (names.empty() ? "" : ", ") + format.name;
+    if (with_networks || !format.binary) names += (names.empty() ? "" : ", ") + format.name;
   }
   return names;
 }
@@ -128,7 +129,8 @@ const ConfigFormat& ConfigFormatNamed(std::string_view name) {
     names.push_back(format.name);
   }
   const std::string nearest = NearestName(name, names);
-  throw Error(ErrorId::kUsage, "got \"" + std::string(name) + "\" (allowed: " + FormatNames() + ")")
+  throw Error(ErrorId::kUsage,
+              "got \"" + std::string(name) + "\" (allowed: " + FormatNames(true) + ")")
       .Key("--format")
       .Hint(nearest.empty() ? "bitsearch export --help says what each holds"
                             : "did you mean \"" + nearest + "\"?");
@@ -144,6 +146,13 @@ ExportedFile ExportConfig(const ConfigFormat& format, const ExportRequest& reque
 
 ImportedConfig ReadAnyConfig(const std::filesystem::path& path, const LayerGraph* graph) {
   std::string text = ReadTextFile(path);
+  // A protobuf message: the model's IR version comes first.
+  if (text.empty() || text[0] == '\x08') {
+    throw Error(ErrorId::kFormatVersion,
+                text.empty() ? "the file is empty" : "this looks like an ONNX model")
+        .At({path.string()})
+        .Hint("bits are read from a JSON or CSV file, as bitsearch export writes them");
+  }
   if (LooksLikeCsv(text)) return {ReadConfigCsv(path), "csv", {}};
   const JsonFaults faults{ErrorId::kJsonSyntax, ErrorId::kConfigLayers,
                           "is it a configuration file, as bitsearch export writes them?"};
@@ -160,7 +169,7 @@ ImportedConfig ReadAnyConfig(const std::filesystem::path& path, const LayerGraph
   throw Error(ErrorId::kFormatVersion, "the content is that of no known format")
       .At({place})
       .Key("format")
-      .Hint("is this a bitsearch configuration, or one of " + FormatNames() + "?");
+      .Hint("is this a bitsearch configuration, or one of " + FormatNames(false) + "?");
 }
 
 }  // namespace bitsearch

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +37,8 @@ struct ExportedFile {
   std::string content;
   /// What the file does not say as the configuration does, one sentence each.
   std::vector<std::string> notes;
+  /// Of the formats that are networks: what was written.
+  std::optional<LayerGraph> network = {};
 };
 
 /// What a reader makes.

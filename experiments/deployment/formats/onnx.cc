@@ -10,7 +10,8 @@ ExportedFile Write(const ExportRequest& request, bool qonnx) {
   OnnxExportOptions options = request.onnx;
   options.qonnx = qonnx;
   OnnxExport made = BuildQuantizedOnnx(*request.graph, request.document, options, request.place);
-  return {SerializeOnnx(made.graph), std::move(made.notes)};
+  std::string content = SerializeOnnx(made.graph);
+  return {std::move(content), std::move(made.notes), std::move(made.graph)};
 }
 
 ConfigFormat Format(std::string name, std::string description, bool qonnx) {

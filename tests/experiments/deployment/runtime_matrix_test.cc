@@ -114,7 +114,7 @@ bool ExpectRefusal(const MatrixCase& given, const Operator& op, NumberFormat wei
     if (integer_input && !narrow) return true;
   }
   const bool two_bits = narrow && given.two_bit_types && weight.bits() <= 2;
-  return two_bits && integer_input && op.op != "Conv";
+  return two_bits && integer_input;
 }
 
 ConfigDocument DocumentFor(const Matrix& matrix, const MatrixCase& given,

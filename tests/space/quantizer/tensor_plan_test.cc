@@ -30,6 +30,12 @@ class Builder {
         graph_.AddConstant(id + ".weight", TensorValue::FromFloats({2, 2, 1, 1}, ones));
     Append({id, "Conv", "", {*graph_.FindTensor(input), weight}, {}, {}});
   }
+  void MatMul(const std::string& id, const std::string& input) {
+    const std::vector<float> ones(64, 1.0F);
+    const TensorIndex weight =
+        graph_.AddConstant(id + ".weight", TensorValue::FromFloats({32, 2}, ones));
+    Append({id, "MatMul", "", {*graph_.FindTensor(input), weight}, {}, {}});
+  }
   Node& Op(const std::string& id, const std::string& op, const std::vector<std::string>& inputs) {
     last_ = Node{id, op, "", {}, {}, {}};
     for (const std::string& input : inputs) last_.inputs.push_back(graph_.FindTensor(input));
@@ -124,7 +130,7 @@ TEST(TensorPlan, FloatLayersInterruptTheIntegers) {
   config.choices[2] = Bits(8, 8);
   config.choices[3] = {kFp32, kFp32};  // Nothing behind the Add reads integers.
   const TensorPlan plan = PlanTensors(graph, config);
-  EXPECT_THAT(Describe(graph, plan), ElementsAre("x:8@", "relu1:8", "relu2:8"));
+  EXPECT_THAT(Describe(graph, plan), ElementsAre("x:8@", "relu1:8", "relu2:8", "conv3:8"));
   EXPECT_EQ(FormsById(graph, plan).at("add"), NodeForm::kFloat);
   EXPECT_TRUE(PlanTensors(graph, BitConfig::Uniform(4, {kFp32, kFp32})).tensors.empty());
   EXPECT_TRUE(
@@ -149,15 +155,32 @@ TEST(TensorPlan, ConcatPoolsAndMovesAreIntegerAndReluOfASharedTensorIsNotFused) 
   b.Conv("d", "mixed");
   const LayerGraph graph = b.Finish("d");
   const TensorPlan plan = PlanTensors(graph, BitConfig::Uniform(4, Bits(8, 5)));
-  // "c" goes to floating-point operators only (Sigmoid, padding with 1), so it stays float.
+  // "c" goes to floating-point operators only (Sigmoid, padding with 1), but a convolution's
+  // integer kernel gives codes.
   EXPECT_THAT(Describe(graph, plan), ElementsAre("x:5@", "a:8", "b:8", "relu:8", "max:8<-relu",
-                                                 "join:5<-padded", "padded:5", "mixed:5"));
+                                                 "join:5<-padded", "padded:5", "c:8", "mixed:5"));
   const auto forms = FormsById(graph, plan);
   EXPECT_EQ(forms.at("relu"), NodeForm::kRectify);
   EXPECT_EQ(forms.at("max"), NodeForm::kMove);
   EXPECT_EQ(forms.at("join"), NodeForm::kConcat);
   EXPECT_EQ(forms.at("by_one"), NodeForm::kFloat);
   EXPECT_EQ(forms.at("mixed"), NodeForm::kFloat);
+}
+
+TEST(TensorPlan, ConvolutionsGiveCodesWhoeverReadsThemAndProductsOfMatricesGiveFloats) {
+  Builder b;
+  b.Conv("a", "x");
+  b.Simple("relu", "Relu", {"a"});
+  b.Simple("gate", "Sigmoid", {"relu"});
+  b.Simple("flat", "Flatten", {"gate"});
+  b.MatMul("m", "flat");
+  b.Simple("bend", "Sigmoid", {"m"});
+  const LayerGraph graph = b.Finish("bend");
+  const TensorPlan plan = PlanTensors(graph, BitConfig::Uniform(2, Bits(8, 6)));
+  EXPECT_THAT(Describe(graph, plan), ElementsAre("x:6@", "relu:8", "flat:6"));
+  const auto forms = FormsById(graph, plan);
+  EXPECT_EQ(forms.at("relu"), NodeForm::kFused);
+  EXPECT_EQ(forms.at("m"), NodeForm::kLayer);
 }
 
 TEST(TensorPlan, MovedElementsChangeGridOnlyBetweenLayersOfDifferentBits) {
@@ -171,10 +194,10 @@ TEST(TensorPlan, MovedElementsChangeGridOnlyBetweenLayersOfDifferentBits) {
   const LayerGraph graph = b.Finish("sum");
   BitConfig config = BitConfig::Uniform(3, Bits(8, 8));
   EXPECT_THAT(Describe(graph, PlanTensors(graph, config)),
-              ElementsAre("x:8@", "a:8", "view:8<-a", "turned:8<-a"));
+              ElementsAre("x:8@", "a:8", "b:8", "view:8<-a", "turned:8<-a", "c:8"));
   config.choices[2].activation = NumberFormat::Integer(3);
   EXPECT_THAT(Describe(graph, PlanTensors(graph, config)),
-              ElementsAre("x:8@", "a:8", "view:8<-a", "turned:3"));
+              ElementsAre("x:8@", "a:8", "b:8", "view:8<-a", "turned:3", "c:8"));
 }
 
 TEST(TensorPlan, AnOutputThatALayerReadsIsQuantizedForTheLayerOnly) {
