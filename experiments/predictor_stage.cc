@@ -20,12 +20,17 @@
 namespace bitsearch {
 namespace {
 
-constexpr const char* kCandidatesName = "candidates.csv";
 /// Of each budget's first limit: how far below it the configurations may lie that are measured.
 constexpr double kTolerancePercent = 25.0;
-/// Networks for spaces of some dozens of genes and some thousand rows.
-constexpr PerceptronTraining kTraining{
-    .width = 96, .steps = 1500, .batch_rows = 128, .learning_rate = 2e-3, .weight_decay = 1e-2};
+/// Networks for spaces of some dozens of genes; `rows` cheap evaluations fill their steps.
+PerceptronTraining TrainingFor(std::size_t rows) {
+  constexpr std::int64_t kLeastSteps = 200, kMostSteps = 1500;
+  return {.width = 96,
+          .steps = std::clamp(static_cast<std::int64_t>(rows), kLeastSteps, kMostSteps),
+          .batch_rows = 128,
+          .learning_rate = 2e-3,
+          .weight_decay = 1e-2};
+}
 
 /// What was measured of some configurations. A score is minus the KL to the float network, in nats.
 struct Measured {
@@ -56,8 +61,8 @@ class Chain {
     scope_.Write(kTransferCurveName, Curve(expensive_count));
     FitPredictor();
     std::string csv =
-        "budget,configuration,predicted_kl_nats,predicted_deviation_nats,"
-        "measured_kl_nats\n";
+        "budget,configuration,predicted_loss_nats,measured_kl_nats,predicted_kl_nats,"
+        "predicted_deviation_nats\n";
     for (std::size_t b = 0; b < all.size(); ++b) csv += Choose(b, all[b]);
     scope_.Write(kRefinedName, LinesJson(all));
     scope_.Write(kCandidatesName, csv);
@@ -163,8 +168,9 @@ class Chain {
     options.samples = {10, 20, 50, 100, 200};
     std::erase_if(options.samples, [&](std::size_t n) { return n >= expensive_count; });
     options.samples.push_back(expensive_count);
-    options.source.training = options.pretraining = options.scratch = kTraining;
-    options.scratch.steps = 400;
+    options.source.training = options.pretraining = options.scratch =
+        TrainingFor(cheap_.configs.size());
+    options.scratch.steps = std::min<std::int64_t>(options.scratch.steps, 400);
     if (section_.held_out == 0) return TransferCurveJson({}, problem.reference_name);
     return TransferCurveJson(MeasureTransferCurve(problem, options, scope_.context()),
                              problem.reference_name);
@@ -173,7 +179,7 @@ class Chain {
   void FitPredictor() {
     SourceOptions options;
     options.with_bits = true;
-    options.training = kTraining;
+    options.training = TrainingFor(cheap_.configs.size());
     if (source_ == nullptr) {
       source_ = std::make_shared<SourceModel>(encoding_, CheapRows(), options, scope_.context());
     }
@@ -192,6 +198,9 @@ class Chain {
     const NamedProblem limited = WithBudget(inputs_.network, named_, inputs_.experiment.budgets[b]);
     const BitConfig additive = lines.lines.front().configs.front();
     std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
+    for (const StartConfig& start : inputs_.network.starts) {
+      if (auto choice = FindChoice(limited, start.config)) starts.push_back(*std::move(choice));
+    }
     const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
     for (const BaselineLine& line :
          MakeBaselines(limited, section, "auto", lines.budget, scope_.context())) {
@@ -221,9 +230,9 @@ class Chain {
     std::string csv;
     std::size_t best = 0;
     for (std::size_t i = 0; i < proposals.size(); ++i) {
-      csv += fmt::format("{},\"{}\",{},{},{}\n", CsvCell(lines.budget), proposals[i].Canonical(),
-                         -predicted[i].top1_percent, predicted[i].standard_deviation_percent,
-                         -run.scores[i]);
+      csv += fmt::format("{},\"{}\",{},{},{},{}\n", CsvCell(lines.budget), proposals[i].Canonical(),
+                         PredictedLoss(named_, proposals[i]).value_or(std::nan("")), -run.scores[i],
+                         -predicted[i].top1_percent, predicted[i].standard_deviation_percent);
       if (run.scores[i] > run.scores[best]) best = i;
     }
     const double loss = PredictedLoss(named_, proposals[best]).value_or(std::nan(""));

@@ -388,5 +388,38 @@ TEST(ParseCanonicalTest, ReadsWhatBitConfigWrites) {
   EXPECT_FALSE(ParseCanonical("4").has_value());
 }
 
+TEST_F(SearchRunTest, PredictorPutsTheBestOfWhatItProposedInFrontAndResumes) {
+  const std::vector<std::string> overrides = {
+      "search.method=predictor", "search.cheap_evaluations=40",     "search.cheap_samples=10",
+      "search.held_out=8",       "search.expensive_evaluations=12", "search.evaluations=150",
+      "search.evaluate_best=3"};
+  Run("whole", overrides);
+  const auto whole = RunArtifacts(folder_ / "whole");
+  std::map<std::string, double> ours, additive;
+  for (const ResultRow& row : ParseResultsJson(whole.at("results.json"), "results.json")) {
+    if (row.line == "ours") ours[row.budget] = row.kl_nats.value();
+    if (row.line == "additive") additive[row.budget] = row.kl_nats.value();
+  }
+  ASSERT_EQ(ours.size(), 2U);
+  for (const auto& [budget, kl] : ours) EXPECT_LE(kl, additive.at(budget)) << budget;
+  const auto curve = nlohmann::json::parse(whole.at("transfer_curve.json"));
+  EXPECT_EQ(curve.at("unit"), "nats");
+  std::map<std::string, double> pairwise;
+  for (const auto& point : curve.at("points")) {
+    if (point.at("samples") == 12)
+      pairwise[point.at("method")] += point.at("pairwise_accuracy").get<double>() / 5;
+  }
+  // The cheap score is the expensive one here.
+  EXPECT_DOUBLE_EQ(pairwise.at("cheap score"), 1.0);
+  EXPECT_GT(pairwise.at("process on transferred features"), 0.6);
+  EXPECT_THAT(whole.at("candidates.csv"), ::testing::HasSubstr("measured_kl_nats"));
+
+  fuse_.left = 60;  // Among the cheap evaluations.
+  EXPECT_THROW(Run("killed", overrides), Killed);
+  fuse_.left = -1;
+  Run("killed", overrides);
+  EXPECT_EQ(RunArtifacts(folder_ / "killed"), whole);
+}
+
 }  // namespace
 }  // namespace bitsearch

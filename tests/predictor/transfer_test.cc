@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "predictor/training/transfer_curve.h"
 #include "space/support/error.h"
@@ -190,6 +191,34 @@ TEST(TransferTest, DeviationsAreOfTheRightSize) {
   }
   EXPECT_GT(chi, 0.4);
   EXPECT_LT(chi, 2.5);
+}
+
+TEST(TransferTest, EnsembleProfitsFromCheapRows) {
+  // Cheap: the same configurations with noise of 2 points; expensive: 24 of them without.
+  const TransferProblem problem = SmallProblem();
+  RandomStream random(3, "cheap_rows");
+  TrainingRows cheap = problem.target, few, rest;
+  for (std::size_t r = 0; r < cheap.top1_percent.size(); ++r) {
+    cheap.top1_percent[r] += 2.0 * random.Normal() - 5.0;
+    TrainingRows& into = r % 14 == 0 ? few : rest;
+    const auto* genome = problem.target.genomes.data() + 8 * r;
+    into.genomes.insert(into.genomes.end(), genome, genome + 8);
+    into.top1_percent.push_back(problem.target.top1_percent[r]);
+  }
+  const auto pairwise = [&](const TrainingRows* source) {
+    EnsembleOptions options{.members = 3, .width = 24, .epochs = 60, .batch_rows = 16};
+    options.ranking_share = 0.3;
+    options.source = source;
+    const Predictor predictor(TrainEnsemble(problem.encoding, few, options, {}).model);
+    std::vector<CandidateScore> scores(rest.top1_percent.size());
+    predictor.Predict({rest.genomes.data(), scores.size(), 8}, scores);
+    std::vector<double> predicted;
+    for (const CandidateScore& score : scores) predicted.push_back(score.top1_percent);
+    return QualityOf(predicted, rest.top1_percent).pairwise_accuracy;
+  };
+  const double transferred = pairwise(&cheap);
+  EXPECT_GT(transferred, pairwise(nullptr) + 0.02);
+  EXPECT_GT(transferred, 0.85);
 }
 
 TEST(TransferTest, RefusesTooLittle) {
