@@ -332,12 +332,13 @@ class Reader {
                 fmt::format("its end {} lies below its start {}", quantizer.high, quantizer.low));
     }
     if (quantizer.low == quantizer.high || quantizer.scale.size() != 1) return;
-    // A grid may end a step or two beside the range: zero is a code, and rounding moves the ends.
+    // A grid may end a little beside the range: zero is a code, and other tools round.
+    constexpr double kTolerance = 0.05;
     const auto scale = static_cast<double>(quantizer.scale[0]);
     const double reach =
         scale * std::max(quantizer.zero_point[0] - grid.qmin, grid.qmax - quantizer.zero_point[0]);
     const double wanted = std::max(std::fabs(quantizer.low), std::fabs(quantizer.high));
-    if (std::fabs(reach - wanted) <= 2.0 * scale + 1e-3 * wanted) return;
+    if (std::fabs(reach - wanted) <= 2.0 * scale + kTolerance * wanted) return;
     throw Bad(key + ".range",
               fmt::format("reaches to {:.4g}, scale and zero point to {:.4g}", wanted, reach));
   }

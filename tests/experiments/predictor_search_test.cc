@@ -84,7 +84,7 @@ TEST(PredictorSearchTest, NoStartWithinTheLimitsFindsNothing) {
 
 TEST(PredictorSearchTest, KeysAreReadAndWrittenBack) {
   const std::string text =
-      "model: net.onnx\ndata: {search: {source: 'npy:x.npy,y.npy'}, report: {source: "
+      "model: {file: net.onnx}\ndata: {search: {source: 'npy:x.npy,y.npy'}, report: {source: "
       "'npy:r.npy,s.npy'}, calibration: 'npy:c.npy'}\n"
       "budgets: [{size_bytes: 0.5 x int8}]\n"
       "search: {method: predictor, cheap_evaluations: 300, cheap_samples: 64, "

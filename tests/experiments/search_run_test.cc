@@ -242,8 +242,10 @@ TEST_F(SearchRunTest, StartingConfigurationsAreRowsAndCandidates) {
   // Two candidates: the additive optimum and the start, which 40 measured ones had found.
   EXPECT_EQ(rows.at("ours").predicted_loss_nats, rows_of("long").at("ours").predicted_loss_nats);
   EXPECT_EQ(rows.at("start long/config_1.json").costs, rows.at("ours").costs);
-  EXPECT_TRUE(rows.at("start " + folder_.filename().string() + "/wide.csv").top1_percent.has_value());
-  EXPECT_THAT(rows.at("start " + folder_.filename().string() + "/wide.csv").note, ::testing::HasSubstr("outside the search space"));
+  EXPECT_TRUE(
+      rows.at("start " + folder_.filename().string() + "/wide.csv").top1_percent.has_value());
+  EXPECT_THAT(rows.at("start " + folder_.filename().string() + "/wide.csv").note,
+              ::testing::HasSubstr("outside the search space"));
 
   // A changed file is another start; a moved one is not.
   fuse_.left = 0;
@@ -354,8 +356,21 @@ TEST(RemarksTest, NameABaselineThatIsAsGoodAndCheaper) {
   using ::testing::ElementsAre;
   using ::testing::HasSubstr;
   using ::testing::IsEmpty;
-  EXPECT_THAT(Remarks({ours, row("uniform", "94", 89.9, 0.4)}),
-              ElementsAre(HasSubstr("uniform () is not distinguishable")));
+  EXPECT_THAT(
+      Remarks({ours, row("uniform", "94", 89.9, 0.4)}),
+      ElementsAre(testing::AllOf(HasSubstr("uniform () costs no more"),
+                                 HasSubstr("not distinguishable"), HasSubstr("prefer it"))));
+  // Few labels do not show what the divergence shows.
+  ResultRow far = row("uniform", "94", 89.9, 0.4);
+  far.kl_nats = 0.04;
+  ResultRow close = ours;
+  close.kl_nats = 0.01;
+  EXPECT_THAT(Remarks({close, far}),
+              ElementsAre(testing::AllOf(HasSubstr("further from the float network"),
+                                         testing::Not(HasSubstr("prefer it")))));
+  // One advice for a budget: the most accurate.
+  EXPECT_THAT(Remarks({ours, row("uniform", "94", 89.9, 0.4), row("greedy", "94", 90.2, 0.4)}),
+              ElementsAre(HasSubstr("greedy")));
   EXPECT_THAT(Remarks({ours, row("blind", "90.5", 91.0, 0.001)}), ElementsAre(HasSubstr("better")));
   EXPECT_THAT(Remarks({ours, row("uniform", "90", 89.0, 0.001)}), IsEmpty());  // worse
   EXPECT_THAT(Remarks({ours, row("uniform", "101", 90.0, 0.9)}), IsEmpty());   // dearer
