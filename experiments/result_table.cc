@@ -71,7 +71,13 @@ bool CostsLess(const ResultRow& row, const ResultRow& ours) {
 
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
   std::vector<std::string> remarks;
-  // One row per budget, the most accurate.
+  // One row per budget: the cheapest in the last column (latency, where there is a table), among
+  // equals the most accurate.
+  const auto before = [](const ResultRow& a, const ResultRow& b) {
+    const double cost_a = std::stod(a.costs.back().second);
+    const double cost_b = std::stod(b.costs.back().second);
+    return cost_a != cost_b ? cost_a < cost_b : *a.top1_percent > *b.top1_percent;
+  };
   std::map<std::string, const ResultRow*> preferred;
   std::vector<std::string> order;
   for (const ResultRow& row : rows) {
@@ -83,7 +89,7 @@ std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
     }
     const auto [entry, first] = preferred.try_emplace(row.budget, &row);
     if (first) order.push_back(row.budget);
-    if (*row.top1_percent > *entry->second->top1_percent) entry->second = &row;
+    if (before(row, *entry->second)) entry->second = &row;
   }
   for (const std::string& budget : order) {
     const ResultRow& row = *preferred.at(budget);
