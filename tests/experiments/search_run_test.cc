@@ -19,7 +19,7 @@
 #include "space/network/builtin.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
-#include "tests/experiments/fake_backend.h"
+#include "tests/experiments/fake_run.h"
 #include "tests/experiments/run_artifacts.h"
 
 namespace bitsearch {
@@ -27,40 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class SearchRunTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) /
-              (std::string("bitsearch_search_run_") +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    WriteOnnx(BuildResNet(8, {3, 32, 32, 10}, 1), folder_ / "net.onnx");
-    constexpr std::size_t kRecord = 3073;
-    std::string records(60 * kRecord, '\0');
-    for (std::size_t r = 0; r < 60; ++r) records[r * kRecord] = static_cast<char>(r % 10);
-    std::ofstream(folder_ / "images.bin", std::ios::binary) << records;
-    WriteFileAtomically(folder_ / "x.yaml", kYaml);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  Experiment Read(const std::vector<std::string>& overrides = {}) const {
-    return ReadExperiment((folder_ / "x.yaml").string(), overrides, ExperimentUse::kRun);
-  }
-
-  PipelineSummary Run(const std::string& out, const std::vector<std::string>& overrides = {},
-                      int threads = 1) {
-    const Experiment experiment = Read(overrides);
-    RunContext context;
-    context.root_seed = experiment.seed;
-    context.threads = threads;
-    const NetworkProblem network = PrepareSearch(experiment, context);
-    RunDirectory run(folder_ / out, RunOpen::kResume);
-    return RunSearch(
-        experiment, network, run, [&] { return std::make_shared<FakeBackend>(&fuse_); }, context);
-  }
-
-  static constexpr const char* kYaml = R"(
+constexpr const char* kYaml = R"(
 seed: 3
 model: {file: net.onnx}
 data:
@@ -78,8 +45,10 @@ baselines:
   lines: [fp32, uniform, two_level, first_last_8, random, greedy, parameters, blind, reversed]
   random_count: 5
 )";
-  fs::path folder_;
-  Fuse fuse_;
+
+class SearchRunTest : public FakeRunTest {
+ protected:
+  SearchRunTest() : FakeRunTest(kYaml, 60) {}
 };
 
 TEST_F(SearchRunTest, WritesEveryArtifact) {

@@ -15,7 +15,7 @@
 #include "space/hardware/costs.h"
 #include "space/network/builtin.h"
 #include "space/support/hash.h"
-#include "tests/experiments/fake_backend.h"
+#include "tests/experiments/fake_run.h"
 #include "tests/experiments/run_artifacts.h"
 
 namespace bitsearch {
@@ -25,49 +25,7 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class SupernetRunTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) /
-              (std::string("bitsearch_supernet_run_") +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    WriteOnnx(BuildResNet(8, {3, 32, 32, 10}, 1), folder_ / "net.onnx");
-    constexpr std::size_t kRecord = 3073;
-    std::string records(100 * kRecord, '\0');
-    for (std::size_t r = 0; r < 100; ++r) records[r * kRecord] = static_cast<char>(r % 10);
-    std::ofstream(folder_ / "images.bin", std::ios::binary) << records;
-    WriteFileAtomically(folder_ / "x.yaml", kYaml);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  PipelineSummary Run(const std::string& out, const std::vector<std::string>& overrides = {},
-                      int threads = 1) {
-    const Experiment experiment =
-        ReadExperiment((folder_ / "x.yaml").string(), overrides, ExperimentUse::kRun);
-    RunContext context;
-    context.root_seed = experiment.seed;
-    context.threads = threads;
-    const NetworkProblem network = PrepareSearch(experiment, context);
-    RunDirectory run(folder_ / out, RunOpen::kResume);
-    return RunSearch(
-        experiment, network, run, [&] { return std::make_shared<FakeBackend>(&fuse_); }, context);
-  }
-
-  nlohmann::json ReadJson(const std::string& name) const {
-    return nlohmann::json::parse(ReadTextFile(folder_ / "run" / name));
-  }
-
-  std::vector<std::string> LinesOf(const std::string& name, const std::string& budget) const {
-    std::vector<std::string> lines;
-    for (const ResultRow& row : ParseResultsJson(ReadTextFile(folder_ / "run" / name), name)) {
-      if (row.budget == budget) lines.push_back(row.line);
-    }
-    return lines;
-  }
-
-  static constexpr const char* kYaml = R"(
+constexpr const char* kYaml = R"(
 seed: 3
 model: {file: net.onnx}
 data:
@@ -84,8 +42,22 @@ search: {method: dnas, epochs: 3, batch_size: 10, decode_samples: 8, evaluate_be
 finetune: {epochs: 2, batch_size: 10}
 baselines: {lines: [fp32, uniform, random], random_count: 2}
 )";
-  fs::path folder_;
-  Fuse fuse_;
+
+class SupernetRunTest : public FakeRunTest {
+ protected:
+  SupernetRunTest() : FakeRunTest(kYaml, 100) {}
+
+  nlohmann::json ReadJson(const std::string& name) const {
+    return nlohmann::json::parse(ReadTextFile(folder_ / "run" / name));
+  }
+
+  std::vector<std::string> LinesOf(const std::string& name, const std::string& budget) const {
+    std::vector<std::string> lines;
+    for (const ResultRow& row : ParseResultsJson(ReadTextFile(folder_ / "run" / name), name)) {
+      if (row.budget == budget) lines.push_back(row.line);
+    }
+    return lines;
+  }
 };
 
 TEST_F(SupernetRunTest, WritesDistributionsCurvesRowsAndTunedNetworks) {
