@@ -169,7 +169,10 @@ def main():
             # What a section lacks is said; with the file there, it is shown.
             needs = {"deployment": "deployment.json", "training": "dnas_1.json",
                      "transfer": "transfer_curve.json", "network": "network.json",
-                     "frontier": "frontier_*.json", "measured": "candidates.csv"}
+                     "frontier": "frontier_*.json"}
+            # A supernet's run measures the rows of its table only.
+            if not list(folder.glob("dnas_1.json")):
+                needs["measured"] = "candidates.csv"
             plots = browser.value("typeof d3 !== 'undefined'")
             for name, file in needs.items() if plots else ():
                 absent = browser.value(
