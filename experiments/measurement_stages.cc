@@ -25,19 +25,8 @@ void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
   JournalledEvaluator evaluator = inputs.On(spec, "search", scope);
   for (std::size_t b = 0; inputs.experiment.search.measured_candidates > 0 && b < all.size(); ++b) {
     const NamedProblem limited = WithBudget(inputs.network, named, inputs.experiment.budgets[b]);
-    const BitConfig additive = all[b].lines.front().configs.front();
-    std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
-    for (const StartConfig& start : inputs.network.starts) {
-      auto choice = FindChoice(limited, start.config);
-      if (choice && limited.problem.Assess(*choice).feasible()) starts.push_back(*choice);
-    }
-    const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
-    for (const BaselineLine& line :
-         MakeBaselines(limited, section, "auto", all[b].budget, scope.context())) {
-      starts.insert(starts.end(), line.choices.begin(), line.choices.end());
-    }
     const std::vector<RankedConfiguration> measured = SearchByMeasurement(
-        limited.problem, starts,
+        limited.problem, StartsWithin(inputs, limited, all[b], scope.context()),
         [&](const std::vector<ChoiceIndex>& choice) {
           const BitConfig config = ToBitConfig(limited, choice);
           return evaluator.Evaluate({&config, 1}).front().kl_nats;
@@ -50,17 +39,38 @@ void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
     }
     // The optimum keeps the budget, so something was measured.
     const RankedConfiguration& best = measured.front();
-    all[b].gap = (best.predicted - all[b].lower_bound) / std::max(std::abs(best.predicted), 1e-12);
-    all[b].lines.front().name = kAdditiveLine;
-    all[b].lines.insert(all[b].lines.begin(), {"ours",
-                                               fmt::format("best of {} measured", measured.size()),
-                                               {ToBitConfig(limited, best.choice)}});
+    PutInFront(ToBitConfig(limited, best.choice), best.predicted,
+               fmt::format("best of {} measured", measured.size()), all[b]);
   }
   scope.Write(kRefinedName, LinesJson(all));
   scope.Write(kCandidatesName, csv);
 }
 
 }  // namespace
+
+std::vector<std::vector<ChoiceIndex>> StartsWithin(const SearchInputs& inputs,
+                                                   const NamedProblem& limited,
+                                                   const BudgetLines& lines,
+                                                   const RunContext& context) {
+  std::vector<std::vector<ChoiceIndex>> starts = {
+      ToChoice(limited, lines.lines.front().configs.front())};
+  for (const StartConfig& start : inputs.network.starts) {
+    auto choice = FindChoice(limited, start.config);
+    if (choice && limited.problem.Assess(*choice).feasible()) starts.push_back(*choice);
+  }
+  const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
+  for (const BaselineLine& line : MakeBaselines(limited, section, "auto", lines.budget, context)) {
+    starts.insert(starts.end(), line.choices.begin(), line.choices.end());
+  }
+  return starts;
+}
+
+void PutInFront(const BitConfig& config, double predicted, const std::string& note,
+                BudgetLines& lines) {
+  lines.gap = (predicted - lines.lower_bound) / std::max(std::abs(predicted), 1e-12);
+  lines.lines.front().name = kAdditiveLine;
+  lines.lines.insert(lines.lines.begin(), {"ours", note, {config}});
+}
 
 Stage RefinementStage(SearchInputs& inputs) {
   const DataSpec spec = inputs.SensitivityData();

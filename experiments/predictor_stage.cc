@@ -180,11 +180,10 @@ class Chain {
     SourceOptions options;
     options.with_bits = true;
     options.training = TrainingFor(cheap_.configs.size());
-    if (source_ == nullptr) {
-      source_ = std::make_shared<SourceModel>(encoding_, CheapRows(), options, scope_.context());
-    }
+    const auto source =
+        std::make_shared<SourceModel>(encoding_, CheapRows(), options, scope_.context());
     predictor_ =
-        std::make_unique<TransferPredictor>(encoding_, source_, Rows(expensive_), BitSummaries{});
+        std::make_unique<TransferPredictor>(encoding_, source, Rows(expensive_), BitSummaries{});
   }
   std::vector<CandidateScore> Predict(const std::vector<BitConfig>& configs) const {
     const TrainingRows rows = Rows({configs, {}});
@@ -197,15 +196,8 @@ class Chain {
   std::string Choose(std::size_t b, BudgetLines& lines) {
     const NamedProblem limited = WithBudget(inputs_.network, named_, inputs_.experiment.budgets[b]);
     const BitConfig additive = lines.lines.front().configs.front();
-    std::vector<std::vector<ChoiceIndex>> starts = {ToChoice(limited, additive)};
-    for (const StartConfig& start : inputs_.network.starts) {
-      if (auto choice = FindChoice(limited, start.config)) starts.push_back(*std::move(choice));
-    }
-    const BaselineSection section{{"greedy", "two_level", "first_last_8", "blind", "uniform"}, 0};
-    for (const BaselineLine& line :
-         MakeBaselines(limited, section, "auto", lines.budget, scope_.context())) {
-      starts.insert(starts.end(), line.choices.begin(), line.choices.end());
-    }
+    std::vector<std::vector<ChoiceIndex>> starts =
+        StartsWithin(inputs_, limited, lines, scope_.context());
     for (const BitConfig& config : cheap_.configs) starts.push_back(ToChoice(limited, config));
     const std::vector<ScoredConfiguration> found = SearchByScore(
         limited, starts,
@@ -235,12 +227,8 @@ class Chain {
                          -predicted[i].top1_percent, predicted[i].standard_deviation_percent);
       if (run.scores[i] > run.scores[best]) best = i;
     }
-    const double loss = PredictedLoss(named_, proposals[best]).value_or(std::nan(""));
-    lines.gap = (loss - lines.lower_bound) / std::max(std::abs(loss), 1e-12);
-    lines.lines.front().name = kAdditiveLine;
-    lines.lines.insert(
-        lines.lines.begin(),
-        {"ours", fmt::format("best of {} run, predictor", proposals.size()), {proposals[best]}});
+    PutInFront(proposals[best], PredictedLoss(named_, proposals[best]).value_or(std::nan("")),
+               fmt::format("best of {} run, predictor", proposals.size()), lines);
     return csv;
   }
 
@@ -251,7 +239,6 @@ class Chain {
   Encoding encoding_;
   JournalledEvaluator cheap_evaluator_, expensive_evaluator_;
   Measured cheap_, expensive_;
-  std::shared_ptr<const SourceModel> source_;
   std::unique_ptr<TransferPredictor> predictor_;
 };
 

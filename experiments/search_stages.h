@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/pipeline.h"
+#include "experiments/result_rows.h"
 #include "experiments/search_inputs.h"
 
 namespace bitsearch {
@@ -44,6 +45,18 @@ std::vector<std::string> FrontierResources(const Experiment& experiment);
 LearnedQuantizerOptions TrainingQuantizers(const Experiment& experiment);
 /// The candidates of every layer, as text that a stage depends on.
 std::string CandidatesText(const NamedProblem& named);
+
+/// Where the choice among whole configurations of a budget starts: the optimum of the predicted
+/// losses (the first of `lines`), the user's starting configurations, and baselines; all keep the
+/// limits of `limited`.
+std::vector<std::vector<ChoiceIndex>> StartsWithin(const SearchInputs& inputs,
+                                                   const NamedProblem& limited,
+                                                   const BudgetLines& lines,
+                                                   const RunContext& context);
+/// Puts a configuration of `predicted` nats in front as "ours"; the optimum of the predicted
+/// losses, which was in front, stays as kAdditiveLine.
+void PutInFront(const BitConfig& config, double predicted, const std::string& note,
+                BudgetLines& lines);
 
 /// Files by which the stages hand on.
 inline constexpr const char* kLinesName = "lines.json";

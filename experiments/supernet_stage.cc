@@ -141,16 +141,12 @@ void SearchBySupernet(SearchInputs& inputs, StageScope& scope) {
     const NamedProblem limited = WithBudget(inputs.network, named, budgets[b]);
     Choose(inputs, scope, limited, b, &search);
     const DecodedConfig& best = search.decoded.configs[search.chosen];
-    const double predicted = PredictedLoss(named, best.config).value_or(0.0);
-    all[b].gap = (predicted - all[b].lower_bound) / std::max(std::abs(predicted), 1e-12);
-    all[b].lines.front().name = kAdditiveLine;
     const SensitivitySection& section = inputs.experiment.sensitivity;
     all[b].lines.front().note = (section.file.empty() ? section.method : "file") + " + exact";
-    all[b].lines.insert(
-        all[b].lines.begin(),
-        {"ours",
-         fmt::format("DNAS: {}, best of {} measured", best.origin, search.decoded.configs.size()),
-         {best.config}});
+    PutInFront(
+        best.config, PredictedLoss(named, best.config).value_or(0.0),
+        fmt::format("DNAS: {}, best of {} measured", best.origin, search.decoded.configs.size()),
+        all[b]);
     scope.Write(DnasName(b), DnasJson(limited, *inputs.experiment.dnas, search));
     scope.Write(SupernetName(b), SerializeOnnx(search.found.graph));
   }
