@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "experiments/json_values.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -17,12 +18,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "bitsearch/config/1";
 constexpr const char* kFormatPrefix = "bitsearch/config/";
-
-Json BitsJson(NumberFormat format) {
-  if (format.is_integer()) return format.bits();
-  if (format.kind() == NumberFormat::Kind::kSkip) return 0;
-  return format.ToString();
-}
 
 Json QuantizerJson(const TensorQuantizer& quantizer, bool with_range) {
   Json json = {{"granularity", quantizer.granularity}, {"symmetric", quantizer.symmetric}};

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <vector>
 
+#include "experiments/json_values.h"
 #include "experiments/network_problem.h"
 #include "experiments/solution_json.h"
 #include "search/solver.h"
@@ -18,12 +19,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kRedrawGap = 1e-3;
-
-Json FormatJson(const NumberFormat& format) {
-  const std::string text = format.ToString();
-  const bool number = format.is_integer() || format.kind() == NumberFormat::Kind::kSkip;
-  return number ? Json(std::stoi(text)) : Json(text);
-}
 
 bool HasErrors(const NamedProblem& named) {
   return std::any_of(named.standard_error.begin(), named.standard_error.end(), [](const auto& row) {
@@ -91,7 +86,7 @@ std::string ExplanationJson(const NamedProblem& limited, const std::string& solv
       Json layer = Json::array();
       for (const auto& [minus_count, c] : order) {
         const BitChoice& choice = limited.choices[l][c];
-        layer.push_back({FormatJson(choice.weight), FormatJson(choice.activation), -minus_count});
+        layer.push_back({BitsJson(choice.weight), BitsJson(choice.activation), -minus_count});
       }
       votes.push_back(std::move(layer));
     }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/deployment/deploy.h"
+#include "experiments/json_values.h"
 #include "space/hardware/sample_statistics.h"
 
 namespace bitsearch {
@@ -48,15 +49,6 @@ std::string Words(const Deployment& deployment) {
                     *deployment.limit_us, chosen.name);
   }
   return text;
-}
-
-Json OrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json QualityJson(const PredictionQuality& quality) {
-  return {{"median_relative_error", OrNull(quality.median_relative_error)},
-          {"largest_relative_error", OrNull(quality.largest_relative_error)},
-          {"r_squared", OrNull(quality.r_squared)},
-          {"kendall_tau", OrNull(quality.kendall_tau)}};
 }
 
 Json LineJson(const Deployment& deployment, std::size_t index) {

@@ -10,6 +10,7 @@
 
 #include "experiments/deployment/fixed_ranges.h"
 #include "experiments/deployment/interleaved_times.h"
+#include "experiments/json_values.h"
 #include "space/graph/ties.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/machine_info.h"
@@ -229,14 +230,10 @@ std::string TableCheckText(const TableCheck& check) {
 }
 
 std::string TableCheckJson(const TableCheck& check) {
-  const auto or_null = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  const auto quality = [&](const std::string& name, bool fitted, const PredictionQuality& of) {
-    return Json{{"predictor", name},
-                {"fitted", fitted},
-                {"median_relative_error", or_null(of.median_relative_error)},
-                {"largest_relative_error", or_null(of.largest_relative_error)},
-                {"r_squared", or_null(of.r_squared)},
-                {"kendall_tau", or_null(of.kendall_tau)}};
+  const auto quality = [](const std::string& name, bool fitted, const PredictionQuality& of) {
+    Json json = {{"predictor", name}, {"fitted", fitted}};
+    json.update(QualityJson(of));
+    return json;
   };
   Json lines = Json::array();
   for (const TableCheckLine& line : check.lines) {

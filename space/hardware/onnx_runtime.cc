@@ -92,9 +92,13 @@ Error NoRuntime(const RuntimeLocation& location, const std::string& what) {
 
 /// Throws Error(kRuntimeMissing) where the script cannot run, Error(kRuntimeFailed) with its words
 /// where it says that the model cannot.
-ChildResult RunScript(const RuntimeLocation& location, const std::filesystem::path& script,
-                      const std::filesystem::path& request_file, const std::filesystem::path& model,
+ChildResult RunScript(const RuntimeLocation& location, const ScratchFolder& scratch,
+                      const Json& request, const std::filesystem::path& model,
                       const RunContext& context) {
+  const std::filesystem::path script = scratch.path() / "run_onnx.js";
+  const std::filesystem::path request_file = scratch.path() / "request.json";
+  WriteFileAtomically(script, kRunOnnxScript);
+  WriteFileAtomically(request_file, request.dump());
   ChildProcess child;
   child.command = location.command;
   child.command.push_back(script.string());
@@ -163,11 +167,7 @@ RuntimeLocation FindRuntime(const std::string& text,
 
 void RequireRuntime(const RuntimeLocation& location, const RunContext& context) {
   const ScratchFolder scratch;
-  const std::filesystem::path script = scratch.path() / "run_onnx.js";
-  const std::filesystem::path request = scratch.path() / "request.json";
-  WriteFileAtomically(script, kRunOnnxScript);
-  WriteFileAtomically(request, "{}");
-  const ChildResult result = RunScript(location, script, request, {}, context);
+  const ChildResult result = RunScript(location, scratch, Json::object(), {}, context);
   if (!Json::accept(result.output)) throw NoRuntime(location, "does not answer as the script does");
 }
 
@@ -175,12 +175,9 @@ RuntimeAnswer RunInRuntime(const RuntimeLocation& location, const RuntimeRequest
                            const RunContext& context) {
   context.ThrowIfStopped();
   const ScratchFolder scratch;
-  const std::filesystem::path script = scratch.path() / "run_onnx.js";
-  const std::filesystem::path request_file = scratch.path() / "request.json";
-  WriteFileAtomically(script, kRunOnnxScript);
-  WriteFileAtomically(request_file, RequestJson(request, scratch.path()).dump());
 
-  const ChildResult result = RunScript(location, script, request_file, request.model, context);
+  const ChildResult result =
+      RunScript(location, scratch, RequestJson(request, scratch.path()), request.model, context);
   RuntimeAnswer answer;
   try {
     const Json json = Json::parse(result.output);
