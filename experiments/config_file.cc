@@ -197,6 +197,10 @@ class Reader {
     document.measured->correct =
         static_cast<std::int64_t>(number(measured, "correct").value_or(0.0));
     document.measured->loss_nats = number(measured, "loss_nats").value_or(0.0);
+    if (const auto error = number(measured, "output_error_percent")) {
+      // One entry stands for the mean.
+      document.measured->output_error_percent_per_sample = {static_cast<float>(*error)};
+    }
   }
 
   /// The tensors' grids; only placements that quantize by tensor have them.
@@ -388,10 +392,15 @@ std::string ConfigJson(const ConfigDocument& document) {
   if (document.lower_bound_nats) json["lower_bound_nats"] = *document.lower_bound_nats;
   if (document.gap) json["gap"] = *document.gap;
   if (document.measured) {
-    json["measured"] = {{"samples", document.measured->samples},
-                        {"correct", document.measured->correct},
-                        {"top1_percent", document.measured->top1_percent()},
-                        {"loss_nats", document.measured->loss_nats}};
+    const Evaluation& measured = *document.measured;
+    json["measured"] = {{"samples", measured.samples}};
+    if (measured.labelled()) {
+      json["measured"].update({{"correct", measured.correct},
+                               {"top1_percent", measured.top1_percent()},
+                               {"loss_nats", measured.loss_nats}});
+    } else {
+      json["measured"]["output_error_percent"] = measured.output_error_percent();
+    }
   }
   if (document.weights) json["quantizer"]["weights"] = WeightSpecJson(*document.weights);
   if (document.learned_scales) json["quantizer"]["weights"]["learned"] = true;

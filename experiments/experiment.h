@@ -124,13 +124,17 @@ struct FineTuneSection {
   int control_epochs = 0;
 };
 
-/// `goal:` the inverse question: the least of a resource whose accuracy drop stays within a limit.
+/// `goal:` the inverse question: the least of a resource whose accuracy drop, or on records without
+/// labels the error of the outputs, stays within a limit.
 struct GoalSection {
   std::string minimise;  ///< One of BudgetResources().
-  double accuracy_drop_percent =
-      0.0;                   ///< In percentage points of top-1, against the float network.
+  bool of_output_error = false;
+  /// Percentage points of top-1 against the float network, or Evaluation::output_error_percent.
+  double largest_drop_percent = 0.0;
   double confidence = 0.95;  ///< Of the one-sided bound that must keep the limit.
   std::int64_t max_evaluations = 64;
+  /// "accuracy_drop" or "output_error", the key of `subject_to`.
+  const char* limited() const { return of_output_error ? "output_error" : "accuracy_drop"; }
   bool operator==(const GoalSection&) const = default;
 };
 

@@ -192,7 +192,7 @@ std::string ExperimentText(const Experiment& experiment) {
       goal.Text("minimise", experiment.goal->minimise);
       {
         Map subject_to(out, "subject_to");
-        subject_to.Number("accuracy_drop", experiment.goal->accuracy_drop_percent);
+        subject_to.Number(experiment.goal->limited(), experiment.goal->largest_drop_percent);
       }
       goal.Number("confidence", experiment.goal->confidence);
       goal.Number("max_evaluations", experiment.goal->max_evaluations);

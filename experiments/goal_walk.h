@@ -1,6 +1,7 @@
 #pragma once
 // The inverse question of a run: from the exact frontier of predicted loss against the resource to
-// minimise, to the cheapest configuration whose measured accuracy drop keeps the limit.
+// minimise, to the cheapest configuration whose measured accuracy drop, or output error, keeps the
+// limit.
 
 #include <string>
 
@@ -13,10 +14,13 @@ namespace bitsearch {
 /// What a walk found.
 struct GoalOutcome {
   BitConfig config;
+  /// Greedy fallback's: from every layer at its most harmful candidate, one layer after the other
+  /// back to its most accurate one, by predicted loss, until the limit is kept.
+  BitConfig fallback;
   std::string json;  ///< `bitsearch/goal/1`: every measurement, the choice and its confirmation.
 };
 
-/// What a goal's JSON says, in two lines for a terminal.
+/// What a goal's JSON says, in a few lines for a terminal.
 std::string GoalText(const std::string& json);
 
 /// `named` has its losses. The references are the float network's evaluations on the two splits.

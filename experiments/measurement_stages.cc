@@ -21,21 +21,25 @@ namespace {
 void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
   const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
   std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
-  std::string csv = "budget,configuration,predicted_loss_nats,measured_kl_nats\n";
   JournalledEvaluator evaluator = inputs.On(spec, "search", scope);
+  std::string rows;
+  // What was measured is said where it is known: outputs that are no classes have no KL.
+  std::string column = "measured_kl_nats";
   for (std::size_t b = 0; inputs.experiment.search.measured_candidates > 0 && b < all.size(); ++b) {
     const NamedProblem limited = WithBudget(inputs.network, named, inputs.experiment.budgets[b]);
     const std::vector<RankedConfiguration> measured = SearchByMeasurement(
         limited.problem, StartsWithin(inputs, limited, all[b], scope.context()),
         [&](const std::vector<ChoiceIndex>& choice) {
           const BitConfig config = ToBitConfig(limited, choice);
-          return evaluator.Evaluate({&config, 1}).front().kl_nats;
+          const Evaluation evaluation = evaluator.Evaluate({&config, 1}).front();
+          if (std::isnan(evaluation.kl_nats)) column = "measured_output_error_percent";
+          return evaluation.divergence();
         },
         {inputs.experiment.search.measured_candidates, all[b].budget}, scope.context());
     for (const RankedConfiguration& candidate : measured) {
-      csv += fmt::format("{},\"{}\",{},{}\n", CsvCell(all[b].budget),
-                         ToBitConfig(limited, candidate.choice).Canonical(), candidate.predicted,
-                         candidate.measured);
+      rows += fmt::format("{},\"{}\",{},{}\n", CsvCell(all[b].budget),
+                          ToBitConfig(limited, candidate.choice).Canonical(), candidate.predicted,
+                          candidate.measured);
     }
     // The optimum keeps the budget, so something was measured.
     const RankedConfiguration& best = measured.front();
@@ -43,7 +47,7 @@ void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
                fmt::format("best of {} measured", measured.size()), all[b]);
   }
   scope.Write(kRefinedName, LinesJson(all));
-  scope.Write(kCandidatesName, csv);
+  scope.Write(kCandidatesName, "budget,configuration,predicted_loss_nats," + column + "\n" + rows);
 }
 
 }  // namespace
@@ -118,16 +122,16 @@ Stage EvaluationStage(SearchInputs& inputs) {
 
 Stage GoalStage(SearchInputs& inputs) {
   const GoalSection& goal = *inputs.experiment.goal;
-  Stage stage{
-      "goal",
-      fmt::format("minimise {} drop {} confidence {} evaluations {}\n{}\nsearch {}\n"
-                  "report {}",
-                  goal.minimise, goal.accuracy_drop_percent, goal.confidence, goal.max_evaluations,
-                  inputs.quantization, inputs.hashes.Of(inputs.experiment.data.search),
-                  inputs.hashes.Of(inputs.experiment.data.report)),
-      inputs.cost_names,
-      {kGoalName, kGoalConfigName},
-      {}};
+  Stage stage{"goal",
+              fmt::format("minimise {} {} {} confidence {} evaluations {}\n{}\nsearch {}\n"
+                          "report {}",
+                          goal.minimise, goal.limited(), goal.largest_drop_percent, goal.confidence,
+                          goal.max_evaluations, inputs.quantization,
+                          inputs.hashes.Of(inputs.experiment.data.search),
+                          inputs.hashes.Of(inputs.experiment.data.report)),
+              inputs.cost_names,
+              {kGoalName, kGoalConfigName, kFallbackConfigName},
+              {}};
   stage.inputs.emplace_back(kSensitivityName);
   stage.work = [&inputs, &goal](StageScope& scope) {
     const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
@@ -138,12 +142,16 @@ Stage GoalStage(SearchInputs& inputs) {
     const Evaluation report_reference = report.Evaluate({&fp32, 1}).front();
     const GoalOutcome outcome = WalkToGoal(inputs.network, named, goal, {search, search_reference},
                                            {report, report_reference}, scope.context());
-    ConfigDocument document = inputs.DocumentOf(outcome.config);
-    document.predicted_loss_nats = PredictedLoss(named, outcome.config);
-    document.chosen_by = "goal";
-    document.measured = report.Evaluate({&outcome.config, 1}).front();
+    const auto write = [&](const BitConfig& config, const char* chosen_by, const char* name) {
+      ConfigDocument document = inputs.DocumentOf(config);
+      document.predicted_loss_nats = PredictedLoss(named, config);
+      document.chosen_by = chosen_by;
+      document.measured = report.Evaluate({&config, 1}).front();
+      scope.Write(name, ConfigJson(document));
+    };
     scope.Write(kGoalName, outcome.json);
-    scope.Write(kGoalConfigName, ConfigJson(document));
+    write(outcome.config, "goal", kGoalConfigName);
+    write(outcome.fallback, "fallback", kFallbackConfigName);
   };
   return stage;
 }

@@ -17,6 +17,8 @@
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/layer_edges.h"
 #include "space/hardware/layer_signature.h"
+#include "space/network/data_fit.h"
+#include "space/network/dataset.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -262,9 +264,20 @@ std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
   return candidates;
 }
 
+LayerGraph ReadModelOf(const Experiment& experiment) {
+  LayerGraph graph = ReadOnnx(experiment.model.file);
+  if (!LeavesExtentsOpen(graph)) return graph;
+  const DataSection& data = experiment.data;
+  for (const std::optional<DataSpec>* spec : {&data.search, &data.calibration, &data.report}) {
+    if (!spec->has_value()) continue;
+    return ReadOnnxFor(experiment.model.file, Dataset::Load(**spec).shape());
+  }
+  return graph;
+}
+
 NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   NetworkProblem network;
-  network.graph = ReadOnnx(experiment.model.file);
+  network.graph = ReadModelOf(experiment);
   if (experiment.model.fold_batch_norm) network.graph = FoldBatchNorm(network.graph);
   if (network.graph.layers().empty()) {
     throw Error(ErrorId::kModelGraph, "the network has no layer that can be quantized")

@@ -43,6 +43,9 @@ struct NetworkProblem {
   std::optional<std::int64_t> Cost(const std::string& resource, const BitConfig& config) const;
 };
 
+/// The experiment's model, BN not folded. Extents that it leaves open are those of the records.
+LayerGraph ReadModelOf(const Experiment& experiment);
+
 /// What a placement ties.
 TieRules TieRulesOf(Placement placement);
 

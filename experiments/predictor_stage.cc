@@ -124,7 +124,7 @@ class Chain {
     Measured measured{std::move(configs), {}};
     const auto total = static_cast<std::int64_t>(measured.configs.size());
     for (const BitConfig& config : measured.configs) {
-      measured.scores.push_back(-evaluator.Evaluate({&config, 1}).front().kl_nats);
+      measured.scores.push_back(-evaluator.Evaluate({&config, 1}).front().divergence());
       scope_.context().progress->Progress(task, static_cast<std::int64_t>(measured.scores.size()),
                                           total);
     }

@@ -30,30 +30,60 @@ std::string BitsText(const BitConfig& config) {
   return uniform ? config.choices.front().ToString() : "mixed";
 }
 
+/// Means of what was measured; what the evaluations do not have stays away.
+void SetMeasured(const std::vector<const Evaluation*>& evaluations, ResultRow* row) {
+  const auto mean = [&](auto figure) -> std::optional<double> {
+    double sum = 0.0;
+    for (const Evaluation* evaluation : evaluations) sum += figure(*evaluation);
+    if (std::isnan(sum)) return std::nullopt;
+    return sum / static_cast<double>(evaluations.size());
+  };
+  row->samples = evaluations.front()->samples;
+  row->top1_percent = mean([](const Evaluation& e) { return e.top1_percent(); });
+  row->loss_nats = mean([](const Evaluation& e) { return e.loss_nats; });
+  row->kl_nats = mean([](const Evaluation& e) { return e.kl_nats; });
+  row->output_error_percent = mean([](const Evaluation& e) { return e.output_error_percent(); });
+}
+
+/// True if `a` did better on its records than `b`.
+bool IsBetter(const Evaluation& a, const Evaluation& b) {
+  return a.labelled() ? a.correct > b.correct : a.output_error_percent() < b.output_error_percent();
+}
+
+/// Exact paired test of two evaluations of the same records; nothing if they cannot be paired.
+std::optional<double> PairedPValue(const Evaluation& a, const Evaluation& b) {
+  if (a.labelled()) {
+    if (b.correct_per_sample.empty()) return std::nullopt;
+    return McNemarExactPValue(a.correct_per_sample, b.correct_per_sample);
+  }
+  std::int64_t nearer = 0;
+  std::int64_t farther = 0;
+  for (std::size_t i = 0; i < a.output_error_percent_per_sample.size(); ++i) {
+    const float mine = a.output_error_percent_per_sample[i];
+    const float theirs = b.output_error_percent_per_sample[i];
+    nearer += mine < theirs ? 1 : 0;
+    farther += mine > theirs ? 1 : 0;
+  }
+  // The sign test is McNemar's with "nearer" for "right".
+  return McNemarExactPValue(nearer, farther);
+}
+
 ResultRow MeanRow(const NetworkProblem& network, const NamedProblem& named,
                   const std::vector<BitConfig>& configs,
                   const std::map<std::string, Evaluation>& evaluations) {
   ResultRow mean;
   double weight_bits = 0.0;
   double predicted = 0.0;
-  double top1 = 0.0;
-  double loss = 0.0;
-  double kl = 0.0;
+  std::vector<const Evaluation*> measured;
   for (const BitConfig& config : configs) {
-    const Evaluation& evaluation = evaluations.at(config.Canonical());
+    measured.push_back(&evaluations.at(config.Canonical()));
     weight_bits += MeanWeightBits(network.graph, config);
     predicted += PredictedLoss(named, config).value_or(std::nan(""));
-    top1 += evaluation.top1_percent();
-    loss += evaluation.loss_nats;
-    kl += evaluation.kl_nats;
-    mean.samples = evaluation.samples;
   }
   const auto count = static_cast<double>(configs.size());
   mean.mean_weight_bits = weight_bits / count;
   mean.predicted_loss_nats = predicted / count;
-  mean.top1_percent = top1 / count;
-  mean.loss_nats = loss / count;
-  mean.kl_nats = kl / count;
+  SetMeasured(measured, &mean);
   mean.costs = CostTexts(network, configs.front());
   for (auto& [name, value] : mean.costs) value.clear();  // each has its own
   return mean;
@@ -68,10 +98,7 @@ ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const 
   row.mean_weight_bits = MeanWeightBits(network.graph, config);
   row.costs = CostTexts(network, config);
   row.predicted_loss_nats = PredictedLoss(named, config);
-  row.samples = evaluation.samples;
-  row.top1_percent = evaluation.top1_percent();
-  row.loss_nats = evaluation.loss_nats;
-  row.kl_nats = evaluation.kl_nats;
+  SetMeasured({&evaluation}, &row);
   return row;
 }
 
@@ -198,14 +225,12 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
       }
       const auto best = std::max_element(
           line.configs.begin(), line.configs.end(), [&](const BitConfig& a, const BitConfig& b) {
-            return evaluations.at(a.Canonical()).correct < evaluations.at(b.Canonical()).correct;
+            return IsBetter(evaluations.at(b.Canonical()), evaluations.at(a.Canonical()));
           });
       const Evaluation& evaluation = evaluations.at(best->Canonical());
       ResultRow row = RowOf(network, named, *best, evaluation);
       const bool many = line.name == "random";
-      if (line.name != "ours" && !ours.correct_per_sample.empty()) {
-        row.p_value = McNemarExactPValue(evaluation.correct_per_sample, ours.correct_per_sample);
-      }
+      if (line.name != "ours") row.p_value = PairedPValue(evaluation, ours);
       add(std::move(row),
           many ? fmt::format("random (best of {})", line.configs.size()) : line.name, line.note);
       if (many) {

@@ -36,6 +36,12 @@ std::string Text(const std::optional<double>& value, const char* form) {
   return value.has_value() && std::isfinite(*value) ? fmt::format(fmt::runtime(form), *value) : "";
 }
 
+/// What rows are compared by, more is better: accuracy, or without labels nearness of the outputs.
+std::optional<double> Merit(const ResultRow& row) {
+  if (row.top1_percent || !row.output_error_percent) return row.top1_percent;
+  return -*row.output_error_percent;
+}
+
 const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
   for (const ResultRow& row : rows) {
     if (row.budget == budget && row.line == "ours") return &row;
@@ -46,9 +52,9 @@ const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& b
 }  // namespace
 
 std::string Verdict(const ResultRow& row, const ResultRow& ours) {
-  if (!row.p_value.has_value() || !row.top1_percent || !ours.top1_percent) return "";
+  if (!row.p_value.has_value() || !Merit(row) || !Merit(ours)) return "";
   if (*row.p_value >= kSignificance) return "not distinguishable";
-  return *row.top1_percent > *ours.top1_percent ? "better" : "worse";
+  return *Merit(row) > *Merit(ours) ? "better" : "worse";
 }
 
 namespace {
@@ -76,7 +82,7 @@ std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
   const auto before = [](const ResultRow& a, const ResultRow& b) {
     const double cost_a = std::stod(a.costs.back().second);
     const double cost_b = std::stod(b.costs.back().second);
-    return cost_a != cost_b ? cost_a < cost_b : *a.top1_percent > *b.top1_percent;
+    return cost_a != cost_b ? cost_a < cost_b : *Merit(a) > *Merit(b);
   };
   std::map<std::string, const ResultRow*> preferred;
   std::vector<std::string> order;
@@ -98,9 +104,9 @@ std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
     const bool as_close = !row.kl_nats || !ours.kl_nats || *row.kl_nats <= *ours.kl_nats;
     const std::string verdict = Verdict(row, ours);
     remarks.push_back(fmt::format(
-        "budget {}: {} ({}) costs no more in any column and is {} in accuracy{} on {} records; {}",
-        budget, row.line, row.bits, verdict, verdict == "better" ? " than ours" : " from ours",
-        row.samples,
+        "budget {}: {} ({}) costs no more in any column and is {} in {}{} on {} records; {}",
+        budget, row.line, row.bits, verdict, row.top1_percent ? "accuracy" : "output error",
+        verdict == "better" ? " than ours" : " from ours", row.samples,
         as_close || verdict == "better"
             ? "prefer it"
             : fmt::format("it is further from the float network, though (KL {:.4f}, ours {:.4f})",
@@ -126,6 +132,7 @@ std::string ResultsJson(const std::vector<ResultRow>& rows) {
                     {"top1_percent", OrNull(row.top1_percent)},
                     {"loss_nats", OrNull(row.loss_nats)},
                     {"kl_nats", OrNull(row.kl_nats)},
+                    {"output_error_percent", OrNull(row.output_error_percent)},
                     {"p_value", OrNull(row.p_value)}});
   }
   return Json{{"format", kFormat}, {"significance", kSignificance}, {"rows", list}}.dump(2) + "\n";
@@ -150,6 +157,7 @@ std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::stri
     row.top1_percent = NumberOf(item, "top1_percent");
     row.loss_nats = NumberOf(item, "loss_nats");
     row.kl_nats = NumberOf(item, "kl_nats");
+    row.output_error_percent = NumberOf(item, "output_error_percent");
     row.p_value = NumberOf(item, "p_value");
     rows.push_back(std::move(row));
   }
@@ -161,16 +169,19 @@ std::string ResultsCsv(const std::vector<ResultRow>& rows) {
   if (!rows.empty()) {
     for (const auto& [name, value] : rows.front().costs) text += "," + name;
   }
-  text += ",predicted_loss_nats,samples,top1_percent,loss_nats,kl_nats,p_value,verdict,note\n";
+  text +=
+      ",predicted_loss_nats,samples,top1_percent,loss_nats,kl_nats,output_error_percent,p_value,"
+      "verdict,note\n";
   for (const ResultRow& row : rows) {
     const ResultRow* ours = OursOf(rows, row.budget);
     text += fmt::format("{},{},{},{}", CsvCell(row.budget), CsvCell(row.line), CsvCell(row.bits),
                         Text(row.mean_weight_bits, "{}"));
     for (const auto& [name, value] : row.costs) text += "," + value;
-    text += fmt::format(",{},{},{},{},{},{},{},{}\n", Text(row.predicted_loss_nats, "{}"),
+    text += fmt::format(",{},{},{},{},{},{},{},{},{}\n", Text(row.predicted_loss_nats, "{}"),
                         row.samples, Text(row.top1_percent, "{}"), Text(row.loss_nats, "{}"),
-                        Text(row.kl_nats, "{}"), Text(row.p_value, "{}"),
-                        ours == nullptr ? "" : Verdict(row, *ours), CsvCell(row.note));
+                        Text(row.kl_nats, "{}"), Text(row.output_error_percent, "{}"),
+                        Text(row.p_value, "{}"), ours == nullptr ? "" : Verdict(row, *ours),
+                        CsvCell(row.note));
   }
   return text;
 }
@@ -180,17 +191,17 @@ std::string ResultsText(const std::vector<ResultRow>& rows) {
   if (!rows.empty()) {
     for (const auto& [name, value] : rows.front().costs) table[0].push_back(name);
   }
-  for (const char* title : {"predicted loss", "top-1 %", "KL", "against ours"}) {
-    table[0].emplace_back(title);
-  }
+  table[0].emplace_back("predicted loss");
+  const std::vector<ResultColumn> measured = MeasuredColumns(rows);
+  for (const ResultColumn& column : measured) table[0].emplace_back(column.title);
+  table[0].emplace_back("against ours");
   std::vector<std::string> budget_of = {""};
   for (const ResultRow& row : rows) {
     const ResultRow* ours = OursOf(rows, row.budget);
     std::vector<std::string> cells = {row.line, row.bits, Text(row.mean_weight_bits, "{:.3f}")};
     for (const auto& [name, value] : row.costs) cells.push_back(value);
     cells.push_back(Text(row.predicted_loss_nats, "{:.5f}"));
-    cells.push_back(Text(row.top1_percent, "{:.2f}"));
-    cells.push_back(Text(row.kl_nats, "{:.5f}"));
+    for (const ResultColumn& column : measured) cells.push_back(column.TextOf(row));
     std::string verdict = ours == nullptr ? "" : Verdict(row, *ours);
     if (!row.note.empty()) verdict += (verdict.empty() ? "" : "; ") + row.note;
     cells.push_back(verdict);
@@ -221,6 +232,25 @@ std::string ResultsText(const std::vector<ResultRow>& rows) {
   return text;
 }
 
+std::vector<ResultColumn> MeasuredColumns(const std::vector<ResultRow>& rows) {
+  const std::vector<ResultColumn> all = {{"top-1 %", &ResultRow::top1_percent, 2},
+                                         {"output error %", &ResultRow::output_error_percent, 4},
+                                         {"KL", &ResultRow::kl_nats, 5}};
+  std::vector<ResultColumn> columns;
+  for (const ResultColumn& column : all) {
+    const bool any = std::any_of(rows.begin(), rows.end(), [&](const ResultRow& row) {
+      return (row.*column.value).has_value();
+    });
+    if (any) columns.push_back(column);
+  }
+  return columns;
+}
+
+std::string ResultColumn::TextOf(const ResultRow& row) const {
+  const std::optional<double>& number = row.*value;
+  return number && std::isfinite(*number) ? fmt::format("{:.{}f}", *number, digits) : "";
+}
+
 std::string EvaluationJson(const Evaluation& evaluation) {
   std::string hex;
   for (std::size_t i = 0; i < evaluation.correct_per_sample.size(); i += kHexBits) {
@@ -231,12 +261,15 @@ std::string EvaluationJson(const Evaluation& evaluation) {
     }
     hex += "0123456789abcdef"[digit];
   }
-  return Json{{"samples", evaluation.samples},
-              {"correct", evaluation.correct},
-              {"loss_nats", OrNull(evaluation.loss_nats)},
-              {"kl_nats", OrNull(evaluation.kl_nats)},
-              {"correct_per_sample", hex}}
-      .dump();
+  Json json{{"samples", evaluation.samples},
+            {"correct", evaluation.correct},
+            {"loss_nats", OrNull(evaluation.loss_nats)},
+            {"kl_nats", OrNull(evaluation.kl_nats)},
+            {"correct_per_sample", hex}};
+  if (!evaluation.labelled()) {
+    json["output_error_percent_per_sample"] = evaluation.output_error_percent_per_sample;
+  }
+  return json.dump();
 }
 
 Evaluation ParseEvaluationJson(const std::string& text) {
@@ -247,6 +280,15 @@ Evaluation ParseEvaluationJson(const std::string& text) {
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   evaluation.loss_nats = NumberOf(json, "loss_nats").value_or(kUnknown);
   evaluation.kl_nats = NumberOf(json, "kl_nats").value_or(kUnknown);
+  if (const auto errors = json.Find("output_error_percent_per_sample")) {
+    for (const JsonValue& error : errors->Elements()) {
+      // An infinite error is null in JSON.
+      evaluation.output_error_percent_per_sample.push_back(
+          error.is_null() ? std::numeric_limits<float>::infinity()
+                          : static_cast<float>(error.Number()));
+    }
+    return evaluation;
+  }
   for (const char c : json.At("correct_per_sample").String()) {
     const unsigned digit =
         c <= '9' ? static_cast<unsigned>(c - '0') : static_cast<unsigned>(c - 'a') + 10U;

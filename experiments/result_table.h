@@ -27,7 +27,10 @@ struct ResultRow {
   std::optional<double> top1_percent;
   std::optional<double> loss_nats;
   std::optional<double> kl_nats;
-  /// Exact McNemar test against the budget's "ours"; absent for that row itself and for means.
+  /// Of records without labels, which have no top-1: Evaluation::output_error_percent.
+  std::optional<double> output_error_percent;
+  /// Exact paired test against the budget's "ours": McNemar's, or without labels the sign test of
+  /// the records' output errors. Absent for that row itself and for means.
   std::optional<double> p_value;
 };
 
@@ -40,6 +43,16 @@ std::string Verdict(const ResultRow& row, const ResultRow& ours);
 /// What a reader should not overlook, one sentence each: a baseline that is as good as ours, or
 /// better, costs no more in any column, and at least 5 % less in one.
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows);
+
+/// A column of measured figures in tables for people.
+struct ResultColumn {
+  const char* title;
+  std::optional<double> ResultRow::*value;
+  int digits;
+  std::string TextOf(const ResultRow& row) const;
+};
+/// Those that any row has, top-1 first.
+std::vector<ResultColumn> MeasuredColumns(const std::vector<ResultRow>& rows);
 
 /// JSON `bitsearch/results/1`.
 std::string ResultsJson(const std::vector<ResultRow>& rows);

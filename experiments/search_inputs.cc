@@ -6,7 +6,6 @@
 
 #include "experiments/result_rows.h"
 #include "sensitivity/sensitivity_report.h"
-#include "space/graph/onnx_reader.h"
 #include "space/support/error.h"
 #include "space/support/hash.h"
 
@@ -115,7 +114,7 @@ int SearchInputs::TrainingJobs(const RunContext& context) const {
 }
 
 LayerGraph SearchInputs::TrainableGraph() const {
-  LayerGraph graph = ReadOnnx(experiment.model.file);
+  LayerGraph graph = ReadModelOf(experiment);
   const auto same = [](const Layer& a, const Layer& b) { return a.id == b.id; };
   if (!std::equal(graph.layers().begin(), graph.layers().end(), network.graph.layers().begin(),
                   network.graph.layers().end(), same)) {

@@ -11,6 +11,7 @@
 #include "experiments/search_run.h"
 #include "search/solver.h"
 #include "search/supernet/architecture_space.h"
+#include "sensitivity/measure.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/network/data_fit.h"
 #include "space/support/error.h"
@@ -92,6 +93,36 @@ void RequireTrainable(const Experiment& experiment, const Dataset& train) {
   }
 }
 
+/// Without labels there is the error of the outputs to go by, where nothing trains.
+void RequireUsable(const Experiment& experiment, const Dataset& data,
+                   const std::optional<NetworkProblem>& network) {
+  const std::optional<GoalSection>& goal = experiment.goal;
+  if (data.labelled()) {
+    if (network.has_value()) RequireAccuracy(network->graph, data);
+    if (!goal.has_value() || !goal->of_output_error) return;
+    throw Error(ErrorId::kDataLabel,
+                "goal.subject_to.output_error is for records without labels, these have some")
+        .Hint("give the records alone (npy:X), or limit accuracy_drop");
+  }
+  if (Trains(experiment)) data.RequireLabels();
+  if (goal.has_value() && !goal->of_output_error) {
+    throw Error(ErrorId::kDataLabel,
+                "goal.subject_to.accuracy_drop needs labels, the records have none")
+        .Hint("limit output_error, in percent, or give labels (npy:X,Y)");
+  }
+}
+
+/// The search and the report must have the same figures.
+void RequireAlike(const Experiment& experiment, const std::optional<bool>& search,
+                  const std::optional<bool>& report) {
+  if (!search.has_value() || !report.has_value() || *search == *report) return;
+  throw Error(ErrorId::kDataLabel, std::string("data.search has ") + (*search ? "" : "no ") +
+                                       "labels, data.report has " + (*report ? "some" : "none"))
+      .At(experiment.PlaceOf("data.report"))
+      .Key("data.report")
+      .Hint("both with labels, or both without");
+}
+
 }  // namespace
 
 NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& context) {
@@ -130,6 +161,7 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
   if (experiment.finetune.has_value()) {
     splits.emplace_back("data.validation", &experiment.data.validation);
   }
+  std::optional<bool> search_labelled, report_labelled;
   for (const auto& [key, spec] : splits) {
     if (!spec->has_value()) continue;
     bool has_files = true;
@@ -139,16 +171,39 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
     const bool fits = faults.Check([&, &key = key, &spec = spec] {
       try {
         data = Dataset::Load(**spec);
-        if (key != "data.calibration") data->RequireLabels();
         if (network.has_value()) RequireFit(network->graph, *data);
+        if (key == "data.search" || key == "data.report") {
+          RequireUsable(experiment, *data, network);
+        } else if (key != "data.calibration") {
+          data->RequireLabels();
+        }
       } catch (const Error& error) {
         Error placed = error;
         if (placed.location().file.empty()) placed.At(experiment.PlaceOf(key));
         throw placed.Key(key);
       }
     });
+    if (fits && key == "data.search") search_labelled = data->labelled();
+    if (fits && key == "data.report") report_labelled = data->labelled();
+    if (fits && key == "data.search" && network.has_value() &&
+        experiment.sensitivity.file.empty()) {
+      faults.Check([&, &key = key] {
+        try {
+          RequireMeasurable(experiment.sensitivity.method, network->graph, *data);
+        } catch (const Error& error) {
+          throw Error(error)
+              .At(experiment.PlaceOf(key))
+              .Key(key)
+              .Hint(
+                  "the records have no labels, or the outputs are no classes: sensitivity: "
+                  "{method: "
+                  "output-mse} needs neither");
+        }
+      });
+    }
     if (fits && key == "data.train") faults.Check([&] { RequireTrainable(experiment, *data); });
   }
+  faults.Check([&] { RequireAlike(experiment, search_labelled, report_labelled); });
   if (experiment.dnas.has_value() && network.has_value()) {
     faults.Check([&] {
       BuildArchitectureSpace(

@@ -47,5 +47,7 @@ inline constexpr const char* kReportName = "report.html";
 inline constexpr const char* kReportMarkdownName = "report.md";
 inline constexpr const char* kGoalName = "goal.json";
 inline constexpr const char* kGoalConfigName = "config_goal.json";
+/// What greedy fallback by sensitivity needs for the same goal.
+inline constexpr const char* kFallbackConfigName = "config_goal_fallback.json";
 
 }  // namespace bitsearch

@@ -86,8 +86,16 @@ void ReadGoal(const YamlNode& node, Experiment& experiment) {
   const std::size_t index = minimise.Choice(BudgetResources(), 0);
   goal.minimise = BudgetResources()[index];
   constexpr double kAll = 100.0;
-  goal.accuracy_drop_percent =
-      node["subject_to"].Required()["accuracy_drop"].Required().Number(0.0, {0.0, kAll});
+  const YamlNode subject_to = node["subject_to"].Required();
+  const YamlNode error = subject_to["output_error"];
+  const YamlNode drop = subject_to["accuracy_drop"];
+  goal.of_output_error = error.present();
+  if (goal.of_output_error && drop.present()) {
+    drop.Fail(Error(ErrorId::kYamlConflict, "a goal has one limit, there are two")
+                  .Hint("keep accuracy_drop for records with labels, output_error for others"));
+  }
+  goal.largest_drop_percent =
+      goal.of_output_error ? error.Number(0.0, {0.0}) : drop.Required().Number(0.0, {0.0, kAll});
   goal.confidence = node["confidence"].Number(goal.confidence, {0.5, 1.0, true, true});
   goal.max_evaluations = node["max_evaluations"].Integer(goal.max_evaluations, {1});
   experiment.goal = goal;

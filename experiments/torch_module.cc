@@ -29,13 +29,17 @@ class Session : public QuantizationSession {
 
   std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext& context,
                                            bool compare_with_float) override {
-    RequireAccuracy(graph(), data);
+    if (data.labelled()) {
+      RequireAccuracy(graph(), data);
+    } else {
+      RequireFit(graph(), data);
+    }
     return std::make_unique<PtqEvaluator>(network_, data, context, compare_with_float);
   }
 
   SensitivityReport MeasureSensitivity(const Dataset& data, const SensitivityRequest& request,
                                        const RunContext& context) override {
-    RequireMeasurable(request.method, data);
+    RequireMeasurable(request.method, graph(), data);
     SensitivityPlan plan;
     plan.method = request.method;
     plan.choices = request.choices;
@@ -113,15 +117,6 @@ class Session : public QuantizationSession {
   }
 
  private:
-  /// What a method needs beside the records' extents.
-  void RequireMeasurable(const std::string& method, const Dataset& data) const {
-    if (method == "output-mse" || (method == "kl" && GivesClasses(graph()))) {
-      RequireFit(graph(), data);
-    } else {
-      RequireAccuracy(graph(), data);
-    }
-  }
-
   std::optional<AffineGrid> InputGrid(const std::vector<TensorGrid>& tensors, LayerIndex layer,
                                       NumberFormat format) const {
     if (!QuantizesTensors(network_.spec().placement)) return network_.ActivationGrid(layer, format);

@@ -50,6 +50,10 @@ struct MeasuredSensitivity {
 /// Names that SensitivityPlan::method takes, the main ones first.
 const std::vector<std::string>& SensitivityMethodNames();
 
+/// Throws Error(kDataFormat), Error(kDataLabel) where the records do not have what a method needs:
+/// the network's extents, labels, and classes as outputs.
+void RequireMeasurable(const std::string& method, const LayerGraph& graph, const Dataset& data);
+
 /// Throws Error(kUsage) for a method that does not exist; else as the method's own function.
 /// Activations are scored where the network's placement quantizes them.
 MeasuredSensitivity MeasureSensitivity(const CalibratedNetwork& network, const Dataset& data,

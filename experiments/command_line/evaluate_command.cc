@@ -177,8 +177,23 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   const Evaluation result =
       options.config.empty()
           ? session->EvaluateFloat(data, context.run)
-          : session->MakeEvaluator(data, context.run, /*compare_with_float=*/false)
+          : session->MakeEvaluator(data, context.run, /*compare_with_float=*/!data.labelled())
                 ->Evaluate(std::span(&config, 1))[0];
+  if (!result.labelled()) {
+    if (options.json) {
+      nlohmann::ordered_json json = {{"format", "bitsearch/evaluation/1"},
+                                     {"samples", result.samples},
+                                     {"output_error_percent", result.output_error_percent()}};
+      if (!std::isnan(result.kl_nats)) json["kl_nats"] = result.kl_nats;
+      context.out << json.dump(1) << '\n';
+    } else {
+      context.out << fmt::format(
+          "{} records without labels: output error {:.4g} % of the float network's output{}\n",
+          result.samples, result.output_error_percent(),
+          std::isnan(result.kl_nats) ? "" : fmt::format(", KL {:.4g} nats", result.kl_nats));
+    }
+    return ExitCode::kDone;
+  }
   if (options.json) {
     const nlohmann::ordered_json json = {{"format", "bitsearch/evaluation/1"},
                                          {"samples", result.samples},
@@ -202,7 +217,9 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
       "evaluate", "Measure a network, float or quantized, or compare its output with another's");
   command->add_option("MODEL.onnx", options->model, "The float network")->required();
   CLI::Option* data = command->add_option(
-      "--data", options->data, "Labelled data: cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X,Y");
+      "--data", options->data,
+      "Data: cifar10:FILE[,FILE], idx:IMAGES,LABELS or npy:X,Y; or npy:X, without "
+      "labels, for the output error of a configuration");
   AddNormalisationOptions(*command, options->normalisation);
   constexpr std::int64_t kMostRecords = std::int64_t{1} << 40;
   command->add_option("--first", options->first, "Leave out the first N records of --data")

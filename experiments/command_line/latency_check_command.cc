@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "experiments/budget.h"
 #include "experiments/command_line/model_options.h"
 #include "experiments/command_line/option_checks.h"
 #include "experiments/deployment/formats/config_format.h"
@@ -31,6 +33,19 @@ struct CheckOptions {
   bool json = false;
 };
 
+/// A file, or the name of a uniform configuration.
+NamedConfig ConfigNamed(const std::string& given, const LayerGraph& graph) {
+  const std::filesystem::path file(given);
+  const std::optional<BitChoice> uniform = ParseBaseline(given);
+  if (uniform.has_value() && !std::filesystem::exists(file)) {
+    return {given, BitConfig::Uniform(graph.layers().size(), *uniform)};
+  }
+  const ConfigDocument document = ReadAnyConfig(file, &graph).document;
+  // Runs call their files alike: the folder tells them apart.
+  return {(file.parent_path().filename() / file.filename()).string(),
+          ConfigForGraph(document, graph, given)};
+}
+
 ExitCode Check(const CheckOptions& options, CommandContext& context) {
   LatencyTable table = ReadLatencyCsv(options.table);
   const std::string transitions = TransitionsPathFor(options.table);
@@ -38,9 +53,7 @@ ExitCode Check(const CheckOptions& options, CommandContext& context) {
   const LayerGraph graph = FoldBatchNorm(ReadModel(options.model, options.shapes));
   std::vector<NamedConfig> configs;
   for (const std::string& file : options.configs) {
-    const ConfigDocument document = ReadAnyConfig(file, &graph).document;
-    configs.push_back(
-        {std::filesystem::path(file).filename().string(), ConfigForGraph(document, graph, file)});
+    configs.push_back(ConfigNamed(file, graph));
   }
   if (configs.empty()) {
     configs = MixedConfigs(graph, CommonChoices(table, LayerKeysOf(graph)),
@@ -68,7 +81,9 @@ void AddLatencyCheck(CLI::App& latency, CommandContext& context) {
   AddShapeOption(*command, options->shapes);
   command
       ->add_option("--config", options->configs,
-                   "A configuration to run, in any format; several times; else random mixes")
+                   "A configuration to run: a file in any format, or fp32, int8, w4a8 for all "
+                   "layers; several times, the others are compared with the first; else random "
+                   "mixes")
       ->allow_extra_args(false)
       ->take_all();
   command->add_option("--count", options->count, "Random mixes of the table's choices")

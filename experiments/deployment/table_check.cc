@@ -72,6 +72,15 @@ std::string CountsText(const BitConfig& config) {
   return text;
 }
 
+/// Round by round, so that what else the machine did in a round cancels.
+std::vector<double> Differences(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    differences.push_back(a[i] - b[i]);
+  }
+  return differences;
+}
+
 std::string NumberOr(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
 }
@@ -90,6 +99,14 @@ double TableCheckLine::predicted_without_edges_us() const {
 }
 
 double TableCheckLine::measured_us() const { return Median(round_us); }
+
+MedianInterval TableCheckLine::beyond(const TableCheckLine& first) const {
+  return MedianInterval95(Differences(round_us, first.round_us));
+}
+
+double TableCheckLine::median_beyond_us(const TableCheckLine& first) const {
+  return Median(Differences(round_us, first.round_us));
+}
 
 std::vector<BitChoice> CommonChoices(const LatencyTable& table,
                                      const std::vector<LayerKey>& layers) {
@@ -207,6 +224,19 @@ std::string TableCheckText(const TableCheck& check) {
                     measured, fmt::format("{:.1f} to {:.1f}", interval.low, interval.high),
                     100.0 * (line.predicted_us() - measured) / measured, CountsText(line.config));
   }
+  if (check.lines.size() > 1) {
+    const TableCheckLine& first = check.lines.front();
+    text += fmt::format("\nbeyond {}, round by round (median, 95 % interval):\n", first.name);
+    for (std::size_t i = 1; i < check.lines.size(); ++i) {
+      const TableCheckLine& line = check.lines[i];
+      const MedianInterval interval = line.beyond(first);
+      text += fmt::format("{:<{}} {:>+11.1f} us, {:+.1f} to {:+.1f}: {}\n", line.name, width,
+                          line.median_beyond_us(first), interval.low, interval.high,
+                          interval.low > 0.0    ? "slower"
+                          : interval.high < 0.0 ? "faster"
+                                                : "not distinguishable");
+    }
+  }
   text += fmt::format("\nmeasured times spread {:.2f} times\n\n", most / std::max(least, 1e-9));
   text += fmt::format("{:<32} {:>8} {:>8} {:>7} {:>7}\n", "relative error", "median", "largest",
                       "R2", "Kendall");
@@ -238,13 +268,16 @@ std::string TableCheckJson(const TableCheck& check) {
   Json lines = Json::array();
   for (const TableCheckLine& line : check.lines) {
     const MedianInterval interval = MedianInterval95(line.round_us);
+    const MedianInterval beyond = line.beyond(check.lines.front());
     lines.push_back({{"name", line.name},
                      {"configuration", line.config.Canonical()},
                      {"predicted_us", line.predicted_us()},
                      {"predicted_edges_us", static_cast<double>(line.predicted.edges_ns) * 1e-3},
                      {"measured_us", line.measured_us()},
                      {"interval_us", {interval.low, interval.high}},
-                     {"rounds", line.round_us.size()},
+                     {"round_us", line.round_us},
+                     {"beyond_first_us", line.median_beyond_us(check.lines.front())},
+                     {"beyond_first_interval_us", {beyond.low, beyond.high}},
                      {"bops", line.bops},
                      {"size_bits", line.size_bits}});
   }

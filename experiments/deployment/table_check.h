@@ -13,6 +13,7 @@
 #include "space/hardware/latency_table.h"
 #include "space/hardware/network_latency.h"
 #include "space/hardware/onnx_runtime.h"
+#include "space/hardware/sample_statistics.h"
 #include "space/support/run_context.h"
 
 namespace bitsearch {
@@ -35,6 +36,9 @@ struct TableCheckLine {
   double predicted_us() const { return static_cast<double>(predicted.total_ns()) * 1e-3; }
   double predicted_without_edges_us() const;
   double measured_us() const;
+  /// What this one takes more than `first`, of the same rounds; the median and its 95 % interval.
+  MedianInterval beyond(const TableCheckLine& first) const;
+  double median_beyond_us(const TableCheckLine& first) const;
 };
 
 struct TableCheck {

@@ -19,15 +19,19 @@ function drawMeasured(body) {
   const table = run.tables['candidates.csv'];
   const rows = run.files['results.json'] ? run.files['results.json'].rows : [];
   const points = [];
+  // Outputs that are no classes have no KL: there the error of the output was measured.
+  const classes = !(table && table.rows.length && 'measured_output_error_percent' in table.rows[0]);
+  const measured = row => classes ? row.kl_nats : row.output_error_percent;
+  const unit = classes ? 'nats' : '%';
   for (const row of table ? table.rows : []) {
     if (row.budget !== (budget() || {}).name) continue;
     points.push({kind: 'candidate', name: 'measured candidate', keys: row.configuration.split(','),
-      x: Number(row.predicted_loss_nats), y: Number(row.measured_kl_nats)});
+      x: Number(row.predicted_loss_nats), y: Number(row[classes ? 'measured_kl_nats' : 'measured_output_error_percent'])});
   }
   for (const row of rows) {
-    if (row.budget !== (budget() || {}).name || row.kl_nats === null
+    if (row.budget !== (budget() || {}).name || measured(row) === null
       || row.predicted_loss_nats === null) continue;
-    points.push({kind: 'line', name: row.line, x: row.predicted_loss_nats, y: row.kl_nats,
+    points.push({kind: 'line', name: row.line, x: row.predicted_loss_nats, y: measured(row),
       top1: row.top1_percent});
   }
   if (points.length === 0) {
@@ -44,7 +48,7 @@ function drawMeasured(body) {
     {logarithmic: true});
   const y = Object.assign(d3.scaleLog().domain(domain).range([chart.height, 0]).clamp(true),
     {logarithmic: true});
-  axes(chart, x, y, {xTitle: 'predicted loss, nats', yTitle: 'measured KL to float, nats'});
+  axes(chart, x, y, {xTitle: 'predicted loss, nats', yTitle: classes ? 'measured KL to float, nats' : 'measured output error, %'});
   chart.plot.append('path').attr('class', 'diagonal').attr('d',
     `M0 ${chart.height}L${chart.width} 0`);
   chart.plot.selectAll('circle').data(points).enter().append('circle')
@@ -52,8 +56,9 @@ function drawMeasured(body) {
       ? 'ours' : ''}`)
     .attr('cx', p => x(p.x)).attr('cy', p => y(p.y)).attr('r', p => p.kind === 'candidate' ? 4 : 6)
     .on('pointerenter', p => tip(d3.event, [p.name, `predicted ${nats(p.x)} nats`,
-      `measured ${nats(p.y)} nats`, p.top1 === undefined ? 'on the search records'
-        : `${percent(p.top1)} % top-1, on the report records`]))
+      `measured ${nats(p.y)} ${unit}`, p.kind === 'candidate' ? 'on the search records'
+        : p.top1 === null ? 'on the report records'
+          : `${percent(p.top1)} % top-1, on the report records`]))
     .on('pointerleave', hideTip)
     .on('click', p => { if (p.keys) select(p.name, p.keys); });
   const lines = points.filter(p => p.kind === 'line');
@@ -61,8 +66,8 @@ function drawMeasured(body) {
   const candidates = points.filter(p => p.kind === 'candidate');
   const tau = kendall(candidates.map(p => [p.x, p.y]));
   body.append(h('p', {class: 'dim'}, `${candidates.length} candidates were measured on the search `
-    + 'records (small dots); larger dots are the lines of the table, on the report records. On the '
-    + 'diagonal the additive prediction is exact.'
+    + 'records (small dots); larger dots are the lines of the table, on the report records.'
+    + (classes ? ' On the diagonal the additive prediction is exact.' : '')
     + (candidates.length > 2 && Number.isFinite(tau)
       ? ` Kendall’s τ of the candidates: ${significant(tau, 2)}.` : '')));
 }

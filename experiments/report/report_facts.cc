@@ -200,6 +200,10 @@ void AddAccuracy(const std::vector<ResultRow>& rows, const std::string& budget, 
         {"percent", *ours->top1_percent}, {"low", low}, {"high", high}, {"samples", ours->samples}};
   }
   if (ours->kl_nats) (*facts)["kl_nats"] = *ours->kl_nats;
+  if (ours->output_error_percent) {
+    (*facts)["output_error_percent"] = *ours->output_error_percent;
+    (*facts)["samples"] = ours->samples;
+  }
   for (const char* verdict : {"worse", "not distinguishable", "better"}) {
     Json lines = Json::array();
     for (const ResultRow& row : rows) {

@@ -82,6 +82,12 @@ std::string Choice(const Json& budget) {
     }
     text += ".\n";
   }
+  if (budget.contains("output_error_percent")) {
+    text += fmt::format(
+        "- **Output error** {:.4g} % of the float network's output on {} records "
+        "without labels.\n",
+        budget.at("output_error_percent").get<double>(), budget.at("samples").get<std::int64_t>());
+  }
   if (budget.contains("costs")) {
     text += "- **Cost** ";
     bool first = true;
@@ -182,24 +188,41 @@ std::string Table(const Json& results) {
     text += " " + Plain(name) + " |";
     rule += "---:|";
   }
-  text += " predicted loss | top-1 % | KL | against ours |" + rule + "---:|---:|---:|---|\n";
+  text += " predicted loss |";
+  const std::vector<ResultColumn> measured = MeasuredColumns(rows);
+  for (const ResultColumn& column : measured) {
+    text += fmt::format(" {} |", column.title);
+    rule += "---:|";
+  }
+  text += " against ours |" + rule + "---:|---|\n";
   std::map<std::string, const ResultRow*> ours;
   for (const ResultRow& row : rows) {
     if (row.line == "ours") ours[row.budget] = &row;
   }
-  const auto number = [](const std::optional<double>& value, int digits) {
-    return value.has_value() ? fmt::format("{:.{}f}", *value, digits) : std::string();
-  };
   for (const ResultRow& row : rows) {
     const bool bold = row.line == "ours";
     text += fmt::format("| {} | {}{}{} | {} |", Plain(row.budget), bold ? "**" : "",
                         Plain(row.line), bold ? "**" : "", Plain(row.bits));
     for (const auto& [name, value] : row.costs) text += " " + value + " |";
     const auto reference = ours.find(row.budget);
-    text += fmt::format(" {} | {} | {} | {} |\n", number(row.predicted_loss_nats, 5),
-                        number(row.top1_percent, 2), number(row.kl_nats, 5),
-                        reference == ours.end() ? "" : Verdict(row, *reference->second));
+    text += fmt::format(" {} |", row.predicted_loss_nats
+                                     ? fmt::format("{:.5f}", *row.predicted_loss_nats)
+                                     : std::string());
+    for (const ResultColumn& column : measured) text += " " + column.TextOf(row) + " |";
+    text += fmt::format(" {} |\n", reference == ours.end() ? "" : Verdict(row, *reference->second));
   }
+  return text;
+}
+
+/// One answer to a goal: what it costs.
+std::string GoalCosts(const std::string& name, const Json& answer) {
+  std::string text = "- " + name + ":";
+  for (const auto& [resource, value] : answer.at("costs").items()) {
+    if (!value.get<std::string>().empty()) {
+      text += " " + Amount(resource, std::stod(value.get<std::string>())) + ",";
+    }
+  }
+  text.back() = '\n';
   return text;
 }
 
@@ -219,10 +242,14 @@ std::string ReportMarkdown(const ReportData& data) {
   const Json& files = data.json.at("files");
   if (files.contains(kGoalName)) {
     const Json& goal = files.at(kGoalName);
-    text += fmt::format("\n## Goal\n\nLeast {} with a drop of at most {} points: {}.\n",
-                        Plain(goal.at("minimise").get<std::string>()),
-                        goal.at("accuracy_drop_percent").dump(),
-                        Plain(goal.at("status").get<std::string>()));
+    const bool of_output = goal.contains("output_error_percent");
+    text += fmt::format(
+        "\n## Goal\n\nLeast {} with {} of at most {} {}: {}.\n",
+        Plain(goal.at("minimise").get<std::string>()), of_output ? "an output error" : "a drop",
+        goal.at(of_output ? "output_error_percent" : "accuracy_drop_percent").dump(),
+        of_output ? "%" : "points", Plain(goal.at("status").get<std::string>()));
+    text +=
+        GoalCosts("found", goal) + GoalCosts("greedy fallback by sensitivity", goal["fallback"]);
   }
   if (files.contains(kResultsName)) text += Table(files.at(kResultsName));
   return text;

@@ -38,6 +38,8 @@ function headline(fact) {
   const parts = [];
   if (fact.top1) parts.push(h('span', {class: 'big', id: 'top1'}, `${percent(fact.top1.percent)} %`),
     ' top-1 ');
+  if (fact.output_error_percent !== undefined) parts.push(h('span', {class: 'big'},
+    `${nats(fact.output_error_percent)} %`), ' output error ');
   const main = fact.limits.length ? fact.limits[0].resource : 'size_bits';
   const shown = main === 'size_bits' || main === 'parameter_bits' ? 'size_bytes' : main;
   const cost = fact.costs && fact.costs[shown];
@@ -110,6 +112,10 @@ function answerSure(fact) {
       + `records that no choice has seen; 95 % interval ${percent(fact.top1.low)} to `
       + `${percent(fact.top1.high)} %.`);
   }
+  if (fact.output_error_percent !== undefined) {
+    items.push(`Output error: ${nats(fact.output_error_percent)} % of the float network’s output on `
+      + `${fact.samples.toLocaleString('en')} records without labels, which no choice has seen.`);
+  }
   const stability = fact.stability;
   if (stability && stability.redraws > 0) {
     items.push(h('span', {}, h('b', {id: 'steady'}, `${stability.steady_layers} of `
@@ -142,6 +148,26 @@ function answerSure(fact) {
   return h('ul', {}, items.map(item => h('li', {}, item)));
 }
 
+/** What a goal asked for, what was found, and what greedy fallback needs for the same. */
+function goalBox(goal) {
+  const ofOutput = 'output_error_percent' in goal;
+  const unit = ofOutput ? '%' : 'points';
+  const costs = answer => Object.entries(answer.costs).filter(([, value]) => value)
+    .map(([name, value]) => amount(name, Number(value))).join(', ');
+  const confirmed = answer => answer.confirmation === null ? 'not confirmed'
+    : `${nats(answer.confirmation.drop_percent)} ${unit}, bound `
+      + `${nats(answer.confirmation.upper_bound_percent)}`;
+  return h('div', {class: 'card', id: 'goal'},
+    h('h3', {}, `Goal: least ${resourceName(goal.minimise)} with ${ofOutput ? 'an output error'
+      : 'a drop'} of at most ${goal[ofOutput ? 'output_error_percent' : 'accuracy_drop_percent']} ${
+      unit}`),
+    h('ul', {}, h('li', {}, `${goal.status}: ${costs(goal)}; on the report records ${
+      confirmed(goal)}. ${goal.evaluations} of ${goal.frontier_points} points of the exact frontier `
+      + 'were measured.'),
+    goal.fallback ? h('li', {}, `Greedy fallback by sensitivity, ${goal.fallback.steps} of ${
+      goal.fallback.of_steps} steps: ${costs(goal.fallback)}; ${confirmed(goal.fallback)}.`) : null));
+}
+
 function drawSummary(body) {
   const current = budget();
   if (!current) {
@@ -167,6 +193,7 @@ function drawSummary(body) {
   body.replaceChildren(
     ...[headline(fact), fact.asked ? h('p', {class: 'dim'}, `Asked for: ${fact.asked}`) : null,
       bitStrip(current.keys, model().layers, {id: 'chosen-bits'}), bitLegend([current.keys]),
+      model().files['goal.json'] ? goalBox(model().files['goal.json']) : null,
       ...model().facts.remarks.filter(r => r.startsWith(`budget ${current.name}: `))
         .map(r => h('p', {class: 'remark'}, r.slice(`budget ${current.name}: `.length))),
       h('div', {class: 'tiles'}, tiles),
@@ -186,9 +213,13 @@ function drawResults(body) {
   const current = budget();
   const ours = results.rows.find(r => r.budget === current.name && r.line === 'ours');
   const rows = results.rows.filter(r => r.budget === '' || r.budget === current.name);
+  // Without labels rows are compared by how near their outputs are to the float network's.
+  const merit = row => row.top1_percent === null && row.output_error_percent !== null
+    ? -row.output_error_percent : row.top1_percent;
+  const any = key => rows.some(r => r[key] !== null && r[key] !== undefined);
   const verdict = row => row.p_value === null || row === ours ? ''
     : row.p_value >= results.significance ? 'not distinguishable'
-      : row.top1_percent > ours.top1_percent ? 'better' : 'worse';
+      : merit(row) > merit(ours) ? 'better' : 'worse';
   const costs = Object.keys(rows[0] ? rows[0].costs : {});
   const number = (title, value, text) => ({title, value, text, number: true});
   const table = sortableTable(rows, [
@@ -198,15 +229,21 @@ function drawResults(body) {
     ...costs.map(c => number(resourceName(c), r => Number(r.costs[c] || NaN),
       r => r.costs[c] ? amount(c, Number(r.costs[c])) : '')),
     number('predicted loss', r => r.predicted_loss_nats, r => nats(r.predicted_loss_nats)),
-    number('top-1 %', r => r.top1_percent, r => percent(r.top1_percent)),
-    number('KL', r => r.kl_nats, r => nats(r.kl_nats)),
+    ...any('top1_percent') ? [number('top-1 %', r => r.top1_percent,
+      r => percent(r.top1_percent))] : [],
+    ...any('output_error_percent') ? [number('output error %', r => r.output_error_percent,
+      r => nats(r.output_error_percent))] : [],
+    ...any('kl_nats') ? [number('KL', r => r.kl_nats, r => nats(r.kl_nats))] : [],
     number('p', r => r.p_value, r => r.p_value === null ? ''
       : r.p_value < 1e-300 ? '< 1e-300' : significant(r.p_value, 2)),
     {title: 'against ours', value: verdict, cell: r => h('span', {class: `verdict ${verdict(r)
       .replace(' ', '-')}`}, verdict(r) + (r.note ? (verdict(r) ? '; ' : '') + r.note : ''))},
   ]);
   table.querySelector('table').id = 'results-table';
-  body.replaceChildren(table, h('p', {class: 'dim'}, 'p: exact McNemar test on the same records, '
+  body.replaceChildren(table, h('p', {class: 'dim'}, (any('top1_percent')
+      ? 'p: exact McNemar test on the same records, ' : 'p: exact sign test of the records’ errors, ')
     + `against the row “ours”; at ${results.significance} or more the two are not distinguishable. `
-    + 'Accuracies are of records on which no choice was made. KL is to the float network.'));
+    + 'Figures are of records on which no choice was made'
+    + (any('output_error_percent') ? '; output error: mean square difference to the float network’s '
+      + 'output, in percent of that.' : '. KL is to the float network.')));
 }

@@ -1,7 +1,9 @@
 // Matched pairs and predicted means.
 #include "search/goal/drop_bound.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "space/support/error.h"
 #include "space/support/statistics.h"
@@ -35,6 +37,25 @@ DropEstimate MeasuredDrop(const Evaluation& reference, const Evaluation& quantiz
   return estimate;
 }
 
+/// The float network's own error is 0.
+DropEstimate OutputError(const Evaluation& quantized, double confidence) {
+  const std::vector<float>& errors = quantized.output_error_percent_per_sample;
+  const auto count = static_cast<double>(errors.size());
+  DropEstimate estimate;
+  estimate.drop_percent = quantized.output_error_percent();
+  double squares = 0.0;
+  for (const float error : errors) {
+    squares += (error - estimate.drop_percent) * (error - estimate.drop_percent);
+  }
+  // One record says nothing of others.
+  const double standard_error = errors.size() > 1 ? std::sqrt(squares / (count - 1.0) / count)
+                                                  : std::numeric_limits<double>::infinity();
+  estimate.upper_bound_percent =
+      estimate.drop_percent +
+      StudentQuantile(confidence, std::max(count - 1.0, 1.0)) * standard_error;
+  return estimate;
+}
+
 }  // namespace
 
 DropEstimate EstimateDrop(const Evaluation& reference, const Evaluation& quantized,
@@ -55,6 +76,9 @@ DropEstimate EstimateDrop(const Evaluation& reference, const Evaluation& quantiz
     estimate.upper_bound_percent =
         estimate.drop_percent + StudentQuantile(confidence, kManyDegrees) * deviation;
     return estimate;
+  }
+  if (!reference.labelled() && !quantized.labelled() && reference.samples == quantized.samples) {
+    return OutputError(quantized, confidence);
   }
   if (reference.correct_per_sample.empty() ||
       reference.correct_per_sample.size() != quantized.correct_per_sample.size()) {

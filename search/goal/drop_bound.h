@@ -6,7 +6,8 @@
 
 namespace bitsearch {
 
-/// A drop of top-1 accuracy, in percentage points; negative where accuracy rose.
+/// A drop of top-1 accuracy, in percentage points; negative where accuracy rose. Of records without
+/// labels: the error of the outputs, Evaluation::output_error_percent.
 struct DropEstimate {
   double drop_percent = 0.0;
   /// With the wanted confidence the true drop is at most this.
@@ -18,6 +19,7 @@ struct DropEstimate {
 ///
 /// Measured: matched pairs, the bound by Agresti and Min (2005): half a sample is added to each of
 /// the four cells, then Wald's interval; so that it is no 0 where no sample differs.
+/// Without labels: the mean of the samples' errors, the bound by Student's t.
 /// Predicted: normal, from the standard deviations (0 where not given).
 /// Throws Error(kUsage) where the two cannot be compared, or `confidence` is not in (0.5, 1).
 DropEstimate EstimateDrop(const Evaluation& reference, const Evaluation& quantized,

@@ -5,9 +5,30 @@
 #include <optional>
 #include <string>
 
+#include "space/graph/onnx_reader.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
+
+bool LeavesExtentsOpen(const LayerGraph& graph) {
+  if (graph.inputs().empty()) return false;
+  const std::optional<Shape>& shape = graph.tensor(graph.inputs().front()).shape;
+  return shape && shape->size() > 1 &&
+         std::any_of(shape->begin() + 1, shape->end(), [](std::int64_t n) { return n < 0; });
+}
+
+LayerGraph ReadOnnxFor(const std::filesystem::path& model, const Shape& record) {
+  LayerGraph graph = ReadOnnx(model);
+  if (!LeavesExtentsOpen(graph)) return graph;
+  const Tensor& input = graph.tensor(graph.inputs().front());
+  // Records of another rank or other fixed extents are RequireFit's to refuse.
+  if (input.shape->size() != record.size() + 1) return graph;
+  Shape shape = *input.shape;
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    if (shape[i + 1] < 0) shape[i + 1] = record[i];
+  }
+  return ReadOnnx(model, {{{input.name, shape}}});
+}
 
 void RequireFit(const LayerGraph& graph, const Dataset& data) {
   if (graph.inputs().empty() || graph.outputs().empty()) return;

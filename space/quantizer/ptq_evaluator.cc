@@ -6,14 +6,34 @@
 #include <string>
 
 #include "space/network/batches_torch.h"
+#include "space/network/data_fit.h"
 #include "space/network/thread_budget_torch.h"
 #include "space/quantizer/integer_network_torch.h"
 #include "space/quantizer/quantized_network_torch.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
 
 constexpr std::int64_t kBatch = 25;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+/// What one batch gives beside each sample's own figures: sums over its samples.
+struct BatchSums {
+  double loss = 0.0;
+  double kl = 0.0;
+};
+
+/// KL(float ‖ quantized) of each row of logarithms of probabilities, summed.
+double SumOfKl(const at::Tensor& float_log_p, const at::Tensor& log_p) {
+  return (float_log_p.exp() * (float_log_p - log_p)).sum().item<double>();
+}
+
+void CopyTo(const at::Tensor& values, at::ScalarType type, auto& target, std::int64_t first) {
+  using Value = typename std::decay_t<decltype(target)>::value_type;
+  const at::Tensor dense = values.to(at::kCPU, type).contiguous();
+  std::copy_n(dense.data_ptr<Value>(), dense.numel(), target.begin() + first);
+}
 
 }  // namespace
 
@@ -21,55 +41,110 @@ struct PtqEvaluator::State {
   const CalibratedNetwork* network;
   const Dataset* data;
   RunContext context;
-  std::vector<at::Tensor> float_log_probabilities;  ///< By batch.
+  /// By batch: logarithms of probabilities where outputs are classes, else outputs, one row each.
+  std::vector<at::Tensor> reference;
+  /// Mean ‖f‖² of the float network's outputs; of unlabelled data.
+  double output_power = 0.0;
   Evaluation float_evaluation;
   std::string logged;  ///< The last line about operators in floating point.
 
+  bool compares() const { return !reference.empty(); }
+
   // Runs all batches; where `hooks` is null, records the float network's outputs.
   Evaluation Run(ExecutionHooks* hooks) {
+    return data->labelled() ? RunLabelled(hooks) : RunUnlabelled(hooks);
+  }
+
+  template <typename Work>  // (batch, its first record, its output)
+  void ForEachBatch(ExecutionHooks* hooks, const Work& work) {
     const std::int64_t batches = (data->size() + kBatch - 1) / kBatch;
-    std::vector<double> loss(static_cast<std::size_t>(batches));
-    std::vector<double> kl(static_cast<std::size_t>(batches));
-    std::vector<std::uint8_t> correct(static_cast<std::size_t>(data->size()));
-    if (hooks == nullptr) float_log_probabilities.resize(static_cast<std::size_t>(batches));
+    if (hooks == nullptr) reference.resize(static_cast<std::size_t>(batches));
     ForEachOnOneThread(context, batches, [&](std::int64_t b) {
-      const auto slot = static_cast<std::size_t>(b);
       const std::int64_t first = b * kBatch;
       const std::int64_t count = std::min(kBatch, data->size() - first);
       const at::Device device = network->network().device();
-      const at::Tensor labels = LabelBatch(*data, first, count).to(device);
-      const at::Tensor logits =
-          network->network().Forward(ImageBatch(*data, first, count).to(device), hooks);
-      const at::Tensor log_p = at::log_softmax(logits, 1);
-      loss[slot] = at::nll_loss(log_p, labels, {}, at::Reduction::Sum).item<double>();
-      if (hooks == nullptr) {
-        float_log_probabilities[slot] = log_p;
-      } else if (float_log_probabilities.empty()) {
-        kl[slot] = std::numeric_limits<double>::quiet_NaN();
-      } else {
-        const at::Tensor& reference = float_log_probabilities[slot];
-        kl[slot] = (reference.exp() * (reference - log_p)).sum().item<double>();
-      }
-      const at::Tensor hits = logits.argmax(1).eq(labels).to(at::kCPU, at::kByte).contiguous();
-      std::copy_n(hits.data_ptr<std::uint8_t>(), count, correct.begin() + first);
+      work(static_cast<std::size_t>(b), first,
+           network->network().Forward(ImageBatch(*data, first, count).to(device), hooks));
     });
+  }
+
+  Evaluation RunLabelled(ExecutionHooks* hooks) {
+    std::vector<BatchSums> sums(BatchCount());
+    std::vector<std::uint8_t> correct(static_cast<std::size_t>(data->size()));
+    ForEachBatch(hooks, [&](std::size_t b, std::int64_t first, const at::Tensor& logits) {
+      const at::Tensor labels = LabelBatch(*data, first, logits.size(0)).to(logits.device());
+      const at::Tensor log_p = at::log_softmax(logits, 1);
+      sums[b].loss = at::nll_loss(log_p, labels, {}, at::Reduction::Sum).item<double>();
+      if (hooks == nullptr) {
+        reference[b] = log_p;
+      } else {
+        sums[b].kl = compares() ? SumOfKl(reference[b], log_p) : kNone;
+      }
+      CopyTo(logits.argmax(1).eq(labels), at::kByte, correct, first);
+    });
+    Evaluation result = Mean(sums);
+    result.correct_per_sample.assign(correct.begin(), correct.end());
+    result.correct = std::count(correct.begin(), correct.end(), 1);
+    return result;
+  }
+
+  Evaluation RunUnlabelled(ExecutionHooks* hooks) {
+    const bool classes = GivesClasses(network->graph());
+    std::vector<BatchSums> sums(BatchCount());
+    std::vector<double> power(BatchCount());
+    std::vector<float> error(static_cast<std::size_t>(data->size()));
+    ForEachBatch(hooks, [&](std::size_t b, std::int64_t first, const at::Tensor& output) {
+      const at::Tensor rows = output.flatten(1);
+      sums[b] = {kNone, classes ? 0.0 : kNone};
+      if (hooks == nullptr) {
+        reference[b] = rows;
+        power[b] = rows.square().sum(at::kDouble).item<double>();
+        return;
+      }
+      if (!compares()) {
+        throw Error(ErrorId::kUsage,
+                    "records without labels are compared with the float network's outputs: "
+                    "without those nothing can be said");
+      }
+      CopyTo((rows - reference[b]).square().sum(1), at::kFloat, error, first);
+      if (classes) {
+        sums[b].kl = SumOfKl(at::log_softmax(reference[b], 1), at::log_softmax(rows, 1));
+      }
+    });
+    if (hooks == nullptr) {
+      output_power = 0.0;
+      for (const double value : power) output_power += value;
+      output_power /= static_cast<double>(data->size());
+    }
+    // A float network that gives zeros only has no scale: any difference is then infinite.
+    for (float& value : error) {
+      if (value > 0.0F) value = static_cast<float>(100.0 * value / output_power);
+    }
+    Evaluation result = Mean(sums);
+    result.output_error_percent_per_sample = std::move(error);
+    return result;
+  }
+
+  std::size_t BatchCount() const {
+    return static_cast<std::size_t>((data->size() + kBatch - 1) / kBatch);
+  }
+
+  Evaluation Mean(const std::vector<BatchSums>& sums) const {
     Evaluation result;
     result.samples = data->size();
-    for (std::size_t b = 0; b < loss.size(); ++b) {
-      result.loss_nats += loss[b];
-      result.kl_nats += kl[b];
+    for (const BatchSums& batch : sums) {
+      result.loss_nats += batch.loss;
+      result.kl_nats += batch.kl;
     }
     result.loss_nats /= static_cast<double>(data->size());
     result.kl_nats /= static_cast<double>(data->size());
-    result.correct_per_sample.assign(correct.begin(), correct.end());
-    result.correct = std::count(correct.begin(), correct.end(), 1);
     return result;
   }
 };
 
 PtqEvaluator::PtqEvaluator(const CalibratedNetwork& network, const Dataset& data,
                            const RunContext& context, bool compare_with_float)
-    : state_(std::make_unique<State>(State{&network, &data, context, {}, {}, {}})) {
+    : state_(std::make_unique<State>(State{&network, &data, context, {}, 0.0, {}, {}})) {
   if (compare_with_float) state_->float_evaluation = state_->Run(nullptr);
 }
 

@@ -29,10 +29,12 @@ struct Fuse {
   }
 };
 
-/// Accuracy falls with Σ 4^−bits, sample by sample in a fixed random order.
+/// Accuracy falls with Σ 4^−bits, sample by sample in a fixed random order; without labels the
+/// output's error rises with it.
 class FakeEvaluator : public Evaluator {
  public:
-  FakeEvaluator(std::int64_t samples, Fuse* fuse) : samples_(samples), fuse_(fuse) {}
+  FakeEvaluator(const Dataset& data, Fuse* fuse)
+      : samples_(data.size()), labelled_(data.labelled()), fuse_(fuse) {}
   std::vector<Evaluation> Evaluate(std::span<const BitConfig> configs) override {
     std::vector<Evaluation> evaluations;
     for (const BitConfig& config : configs) {
@@ -42,6 +44,15 @@ class FakeEvaluator : public Evaluator {
       Evaluation evaluation;
       evaluation.samples = samples_;
       RandomStream random(7, "fake");
+      if (!labelled_) {
+        for (std::int64_t i = 0; i < samples_; ++i) {
+          evaluation.output_error_percent_per_sample.push_back(
+              static_cast<float>(damage * (50.0 + random.Uniform())));
+        }
+        evaluation.loss_nats = evaluation.kl_nats = std::nan("");
+        evaluations.push_back(evaluation);
+        continue;
+      }
       for (std::int64_t i = 0; i < samples_; ++i) {
         evaluation.correct_per_sample.push_back(random.Uniform() < 0.9 - damage);
         evaluation.correct += evaluation.correct_per_sample.back() ? 1 : 0;
@@ -55,6 +66,7 @@ class FakeEvaluator : public Evaluator {
 
  private:
   std::int64_t samples_;
+  bool labelled_;
   Fuse* fuse_;
 };
 
@@ -64,10 +76,10 @@ class FakeSession : public QuantizationSession {
   const LayerGraph& graph() const override { return graph_; }
   Evaluation EvaluateFloat(const Dataset& data, const RunContext&) override {
     const BitConfig fp32 = BitConfig::Uniform(graph_.layers().size(), {});
-    return FakeEvaluator(data.size(), fuse_).Evaluate({&fp32, 1}).front();
+    return FakeEvaluator(data, fuse_).Evaluate({&fp32, 1}).front();
   }
   std::unique_ptr<Evaluator> MakeEvaluator(const Dataset& data, const RunContext&, bool) override {
-    return std::make_unique<FakeEvaluator>(data.size(), fuse_);
+    return std::make_unique<FakeEvaluator>(data, fuse_);
   }
   SensitivityReport MeasureSensitivity(const Dataset&, const SensitivityRequest& request,
                                        const RunContext&) override {
@@ -155,7 +167,7 @@ class FakeBackend : public TorchBackend {
   }
   Evaluation EvaluateTuned(const TunedNetwork& network, const Dataset& data, const RunContext&,
                            const std::string&) override {
-    return FakeEvaluator(data.size(), fuse_).Evaluate({&network.config, 1}).front();
+    return FakeEvaluator(data, fuse_).Evaluate({&network.config, 1}).front();
   }
   std::vector<FloatTensor> Run(const LayerGraph&, const std::vector<FloatTensor>&,
                                const std::string&) override {

@@ -21,6 +21,7 @@
 #include "space/support/files.h"
 #include "tests/experiments/fake_run.h"
 #include "tests/experiments/run_artifacts.h"
+#include "tests/space/network/npy_text.h"
 
 namespace bitsearch {
 namespace {
@@ -295,6 +296,56 @@ TEST_F(SearchRunTest, AGoalGivesTheCheapestConfigurationWithinTheDrop) {
     EXPECT_EQ(error.id(), ErrorId::kBudgetInfeasible);
     EXPECT_EQ(error.key(), "goal.subject_to.accuracy_drop");
   }
+}
+
+TEST_F(SearchRunTest, WithoutLabelsOutputErrorsAreSearchedAndCompared) {
+  WriteFileAtomically(folder_ / "x.npy", Npy("|u1", "60, 3, 32, 32",
+                                             std::vector<std::uint8_t>(60 * 3 * 32 * 32, 7)));
+  const std::string source = "data.source=npy:" + (folder_ / "x.npy").string();
+  const std::string goal = "goal={minimise: size_bytes, subject_to: {output_error: 20}}";
+  Run("run", {source, goal});
+  const auto artifacts = RunArtifacts(folder_ / "run");
+  const std::vector<ResultRow> rows = ParseResultsJson(artifacts.at("results.json"), "results.json");
+  EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
+  double ours = 0.0;
+  for (const ResultRow& row : rows) {
+    EXPECT_FALSE(row.top1_percent.has_value()) << row.line;
+    EXPECT_FALSE(row.kl_nats.has_value()) << row.line;
+    ASSERT_TRUE(row.output_error_percent.has_value()) << row.line;
+    if (row.line == "ours") ours = *row.output_error_percent;
+    if (row.line == "reversed") {
+      // Every record is farther away: the sign test is as sure as it can be.
+      EXPECT_GT(*row.output_error_percent, ours);
+      EXPECT_DOUBLE_EQ(row.p_value.value(), std::pow(0.5, 29));
+    }
+  }
+  EXPECT_THAT(artifacts.at("results.txt"), ::testing::HasSubstr("output error %"));
+  EXPECT_THAT(artifacts.at("results.txt"), ::testing::Not(::testing::HasSubstr("top-1")));
+  EXPECT_THAT(artifacts.at("candidates.csv"),
+              ::testing::StartsWith("budget,configuration,predicted_loss_nats,"
+                                    "measured_output_error_percent\n"));
+  EXPECT_THAT(artifacts.at("report.md"), ::testing::HasSubstr("output error"));
+  const auto config = nlohmann::json::parse(artifacts.at("config_1.json"));
+  EXPECT_TRUE(config.at("measured").contains("output_error_percent"));
+  EXPECT_FALSE(config.at("measured").contains("top1_percent"));
+
+  const auto answer = nlohmann::json::parse(artifacts.at("goal.json"));
+  EXPECT_EQ(answer.at("status"), "met");
+  EXPECT_LE(answer.at("confirmation").at("upper_bound_percent").get<double>(), 20.0);
+  const auto size = [](const nlohmann::json& of) {
+    return std::stod(of.at("costs").at("size_bytes").get<std::string>());
+  };
+  EXPECT_EQ(answer.at("fallback").at("status"), "met");
+  EXPECT_LE(size(answer), size(answer.at("fallback")));
+  const auto fallback = nlohmann::json::parse(artifacts.at("config_goal_fallback.json"));
+  EXPECT_EQ(fallback.at("chosen_by"), "fallback");
+
+  // Labels decide what can be limited.
+  const std::string drop = "goal={minimise: size_bytes, subject_to: {accuracy_drop: 1}}";
+  EXPECT_THROW(Run("a", {source, drop}), ErrorList);
+  EXPECT_THROW(Run("b", {goal}), ErrorList);
+  EXPECT_THROW(Run("c", {"data.search=npy:" + (folder_ / "x.npy").string()}), ErrorList);
+  EXPECT_THROW(Run("d", {source, "sensitivity.method=hessian"}), ErrorList);
 }
 
 TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {

@@ -233,6 +233,34 @@ TEST(DropBound, CoversTheTrueDrop) {
   }
 }
 
+TEST(DropBound, OfOutputErrorsCoversTheTrueMean) {
+  // Errors are skewed: exponential with mean 2.
+  constexpr int kRepeats = 2000;
+  RandomStream random(5, "output errors");
+  int covered = 0;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    Evaluation reference, quantized;
+    reference.samples = quantized.samples = 64;
+    for (int i = 0; i < 64; ++i) {
+      reference.output_error_percent_per_sample.push_back(0.0F);
+      quantized.output_error_percent_per_sample.push_back(
+          static_cast<float>(-2.0 * std::log(1.0 - random.Uniform())));
+    }
+    const DropEstimate estimate = EstimateDrop(reference, quantized, 0.95);
+    EXPECT_DOUBLE_EQ(estimate.drop_percent, quantized.output_error_percent());
+    covered += estimate.upper_bound_percent >= 2.0 ? 1 : 0;
+  }
+  // A t bound of skewed data covers a little less than it says.
+  EXPECT_GT(covered, 0.90 * kRepeats);
+  EXPECT_LT(covered, 0.96 * kRepeats);
+  // Errors are no answers: the two cannot be paired.
+  Evaluation labelled, unlabelled;
+  labelled.samples = unlabelled.samples = 1;
+  labelled.correct_per_sample = {true};
+  unlabelled.output_error_percent_per_sample = {1.0F};
+  EXPECT_THROW(EstimateDrop(labelled, unlabelled, 0.95), Error);
+}
+
 TEST(DropBound, OfPredictionsUsesTheirDeviations) {
   Evaluation before;
   before.predicted_top1_percent = 92.0;

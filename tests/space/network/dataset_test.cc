@@ -12,6 +12,7 @@
 #include "space/network/builtin.h"
 #include "space/network/data_fit.h"
 #include "space/support/error.h"
+#include "tests/space/network/npy_text.h"
 
 namespace bitsearch {
 namespace {
@@ -169,23 +170,6 @@ TEST(DatasetSharedDataTest, CifarPrefixesAreBalanced) {
   std::array<int, 10> counts{};
   for (int i = 0; i < 50; ++i) ++counts[data.labels()[static_cast<std::size_t>(i)]];
   for (const int count : counts) EXPECT_EQ(count, 5);
-}
-
-/// A .npy file of version 1: the header padded to a multiple of 64 bytes, then the elements.
-template <typename T>
-std::string Npy(const std::string& type, const std::string& shape, const std::vector<T>& values) {
-  std::string header =
-      "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
-  while ((header.size() + 11) % 64 != 0) header += ' ';
-  header += '\n';
-  std::string bytes = "\x93NUMPY";
-  bytes += '\x01';
-  bytes += '\0';
-  bytes += static_cast<char>(header.size() & 0xff);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-  return bytes;
 }
 
 TEST_F(DatasetTest, ReadsNumpyFloatsAsTheyAre) {

@@ -52,6 +52,49 @@ TEST_F(QuantizedNetworkTest, KlFallsWithBitsAndIsZeroOnlyForFloat) {
   }
 }
 
+TEST_F(QuantizedNetworkTest, WithoutLabelsOutputsAreComparedWithTheFloatNetworks) {
+  const Dataset unlabelled({data_.shape(),
+                            [] {
+                              std::vector<std::uint8_t> bytes(57 * 64);
+                              for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = i * 37 % 251;
+                              return bytes;
+                            }(),
+                            {},
+                            {}},
+                           0, {0.4F}, {0.25F});
+  const CalibratedNetwork network = Calibrate({});
+  PtqEvaluator evaluator(network, unlabelled, {});
+  const std::size_t layers = network.graph().layers().size();
+  const std::vector<BitConfig> configs = {BitConfig::Uniform(layers, kFloat),
+                                          BitConfig::Uniform(layers, Bits(4, 4))};
+  const std::vector<Evaluation> results = evaluator.Evaluate(configs);
+  EXPECT_FALSE(results[0].labelled());
+  EXPECT_EQ(results[0].output_error_percent(), 0.0);
+  EXPECT_TRUE(std::isnan(results[1].top1_percent()));
+  EXPECT_TRUE(std::isnan(results[1].loss_nats));
+
+  // The definition, on the whole set at once.
+  const at::NoGradGuard no_grad;
+  QuantizationHooks hooks = PrepareQuantization(network, configs[1]);
+  const at::Tensor images = ImageBatch(unlabelled, 0, unlabelled.size());
+  const at::Tensor f = network.network().Forward(images).to(at::kDouble);
+  const at::Tensor q = network.network().Forward(images, &hooks).to(at::kDouble);
+  const at::Tensor error = 100.0 * (q - f).square().sum(1) / f.square().sum(1).mean();
+  ASSERT_EQ(results[1].output_error_percent_per_sample.size(), 57U);
+  for (std::int64_t i = 0; i < 57; ++i) {
+    const double expected = error[i].item<double>();
+    EXPECT_NEAR(results[1].output_error_percent_per_sample[i], expected, 1e-4 * expected + 1e-6);
+  }
+  const at::Tensor log_f = at::log_softmax(f, 1);
+  const double kl = (log_f.exp() * (log_f - at::log_softmax(q, 1))).sum(1).mean().item<double>();
+  EXPECT_NEAR(results[1].kl_nats, kl, 1e-5 * kl + 1e-7);
+  EXPECT_EQ(results[1].divergence(), results[1].kl_nats);
+
+  // Without the float network nothing can be said.
+  PtqEvaluator alone(network, unlabelled, {}, /*compare_with_float=*/false);
+  EXPECT_THROW(alone.Evaluate(configs), Error);
+}
+
 TEST_F(QuantizedNetworkTest, ThreadsDoNotChangeResults) {
   const CalibratedNetwork network = Calibrate({});
   RunContext two;
