@@ -9,6 +9,7 @@
 #include "experiments/experiment.h"
 #include "experiments/experiment_sections.h"
 #include "experiments/supernet_sections.h"
+#include "space/network/builtin.h"
 #include "space/support/files.h"
 #include "space/support/yaml_reader.h"
 
@@ -91,18 +92,11 @@ class Reader {
                                                   : "got neither \"file\" nor \"builtin\"")
                     .Hint("name an ONNX file, or a built-in network to train"));
     }
-    static const std::regex kResnet("resnet([1-9][0-9]{0,3})");
-    std::smatch match;
-    if (!model.builtin.empty()) {
-      const bool known = std::regex_match(model.builtin, match, kResnet) &&
-                         std::stoi(match[1]) % 6 == 2 && std::stoi(match[1]) > 2;
-      if (!known) {
-        builtin.Fail(Error(ErrorId::kYamlChoice,
-                           fmt::format("got \"{}\", allowed resnet8, resnet14, resnet20, … "
-                                       "(6n + 2 layers)",
-                                       model.builtin))
-                         .Hint("did you mean \"resnet20\"?"));
-      }
+    if (model.builtin.empty()) return;
+    try {
+      RequireBuiltin(model.builtin);
+    } catch (const Error& error) {
+      builtin.Fail(error);
     }
   }
 

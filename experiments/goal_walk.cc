@@ -114,21 +114,30 @@ std::string GoalText(const std::string& json) {
   };
   const bool of_output = goal.contains("output_error_percent");
   const Json& fallback = goal.at("fallback");
+  std::string beyond;
+  if (fallback.contains("latency_beyond_us")) {
+    beyond = fmt::format("; {:+.4g} us, standard error {:.2g} us by the table's noise",
+                         fallback.at("latency_beyond_us").get<double>(),
+                         fallback.at("latency_error_us").get<double>());
+  }
   return fmt::format(
-      "goal {}: least {} with {} of at most {} {}: {}\n"
+      "goal {}: least {} with {} of at most {} {}: {}{}\n"
       "{} on the report records {:.3f} {}, {:.0f} % bound {:.3f}; measured {} of {} frontier "
       "points\n"
-      "greedy fallback by sensitivity ({} of {} steps, {}): {}\n",
+      "greedy fallback by sensitivity ({} of {} steps, {}): {}{}\n",
       goal.at("status").get<std::string>(), goal.at("minimise").get<std::string>(),
       of_output ? "an output error" : "a drop",
       goal.at(of_output ? "output_error_percent" : "accuracy_drop_percent").get<double>(),
-      of_output ? "%" : "points", costs_of(goal), of_output ? "output error" : "drop",
-      confirmation.at("drop_percent").get<double>(), of_output ? "%" : "points",
-      100.0 * goal.at("confidence").get<double>(),
+      of_output ? "%" : "points", costs_of(goal),
+      goal.at("bits") == "mixed"
+          ? ""
+          : ", uniform " + goal.at("bits").get<std::string>() + ": nothing is gained by mixing",
+      of_output ? "output error" : "drop", confirmation.at("drop_percent").get<double>(),
+      of_output ? "%" : "points", 100.0 * goal.at("confidence").get<double>(),
       confirmation.at("upper_bound_percent").get<double>(), goal.at("evaluations").get<int>(),
       goal.at("frontier_points").get<int>(), fallback.at("steps").get<int>(),
       fallback.at("of_steps").get<int>(), fallback.at("status").get<std::string>(),
-      costs_of(fallback));
+      costs_of(fallback), beyond);
 }
 
 GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
@@ -180,8 +189,11 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
   }
   Json costs = Json::object();
   for (const auto& [name, value] : CostTexts(network, outcome.config)) costs[name] = value;
-  const Json fallback =
-      WalkFallback(network, named, options, search, report, context, &outcome.fallback);
+  Json fallback = WalkFallback(network, named, options, search, report, context, &outcome.fallback);
+  if (const auto beyond = LatencyBeyond(network, outcome.fallback, outcome.config)) {
+    fallback["latency_beyond_us"] = beyond->difference_ns * 1e-3;
+    fallback["latency_error_us"] = beyond->standard_error_ns * 1e-3;
+  }
   outcome.json =
       Json{{"format", "bitsearch/goal/1"},
            {"minimise", goal.minimise},
@@ -191,6 +203,7 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
            {"frontier_points", frontier.points().size()},
            {"evaluations", result.measured.size()},
            {"configuration", outcome.config.Canonical()},
+           {"bits", BitsText(outcome.config)},
            {"costs", costs},
            {"confirmation", result.confirmation ? DropJson(*result.confirmation) : Json(nullptr)},
            {"measured", measured},

@@ -12,6 +12,7 @@
 #include "experiments/artifact_json.h"
 #include "experiments/problem_columns.h"
 #include "space/hardware/latency_csv.h"
+#include "space/hardware/network_latency.h"
 #include "space/support/error.h"
 #include "space/support/statistics.h"
 
@@ -21,14 +22,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "bitsearch/lines/1";
-
-/// "W4A8" if all layers agree, else "mixed".
-std::string BitsText(const BitConfig& config) {
-  const bool uniform =
-      std::all_of(config.choices.begin(), config.choices.end(),
-                  [&](const BitChoice& choice) { return choice == config.choices.front(); });
-  return uniform ? config.choices.front().ToString() : "mixed";
-}
 
 /// Means of what was measured; what the evaluations do not have stays away.
 void SetMeasured(const std::vector<const Evaluation*>& evaluations, ResultRow* row) {
@@ -90,6 +83,13 @@ ResultRow MeanRow(const NetworkProblem& network, const NamedProblem& named,
 }
 
 }  // namespace
+
+std::string BitsText(const BitConfig& config) {
+  const bool uniform =
+      std::all_of(config.choices.begin(), config.choices.end(),
+                  [&](const BitChoice& choice) { return choice == config.choices.front(); });
+  return uniform ? config.choices.front().ToString() : "mixed";
+}
 
 ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const BitConfig& config,
                 const Evaluation& evaluation) {
@@ -181,6 +181,17 @@ std::vector<std::pair<std::string, std::string>> CostTexts(const NetworkProblem&
   return costs;
 }
 
+std::optional<LatencyDifference> LatencyBeyond(const NetworkProblem& network,
+                                               const BitConfig& config,
+                                               const BitConfig& reference) {
+  if (!network.latency || !network.Cost("latency_us", config) ||
+      !network.Cost("latency_us", reference)) {
+    return std::nullopt;
+  }
+  return CompareLatency(*network.latency, LayerKeysOf(network.graph), config, reference,
+                        network.missing);
+}
+
 std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config) {
   const BitChoice fp32{NumberFormat::Float32(), NumberFormat::Float32()};
   double loss = 0.0;
@@ -208,7 +219,8 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
     rows.push_back(std::move(row));
   }
   for (const BudgetLines& budget : budgets) {
-    const Evaluation& ours = evaluations.at(budget.lines.front().configs.front().Canonical());
+    const BitConfig& ours_config = budget.lines.front().configs.front();
+    const Evaluation& ours = evaluations.at(ours_config.Canonical());
     const auto add = [&](ResultRow row, const std::string& name, const std::string& note) {
       row.budget = budget.budget;
       row.line = name;
@@ -230,7 +242,13 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
       const Evaluation& evaluation = evaluations.at(best->Canonical());
       ResultRow row = RowOf(network, named, *best, evaluation);
       const bool many = line.name == "random";
-      if (line.name != "ours") row.p_value = PairedPValue(evaluation, ours);
+      if (line.name != "ours") {
+        row.p_value = PairedPValue(evaluation, ours);
+        if (const auto beyond = LatencyBeyond(network, *best, ours_config)) {
+          row.latency_beyond_ours_us = beyond->difference_ns * 1e-3;
+          row.latency_error_us = beyond->standard_error_ns * 1e-3;
+        }
+      }
       add(std::move(row),
           many ? fmt::format("random (best of {})", line.configs.size()) : line.name, line.note);
       if (many) {

@@ -9,6 +9,7 @@
 
 #include "experiments/network_problem.h"
 #include "experiments/result_table.h"
+#include "space/hardware/network_latency.h"
 
 namespace bitsearch {
 
@@ -35,9 +36,17 @@ std::vector<BudgetLines> ParseLinesJson(const std::string& text);
 /// Reads BitConfig::Canonical()'s form; nothing for other text.
 std::optional<BitConfig> ParseCanonical(const std::string& text);
 
+/// "W4A8" if all layers agree, else "mixed".
+std::string BitsText(const BitConfig& config);
+
 /// Costs as exact decimals: size_bytes, bops and, with a table, latency_us.
 std::vector<std::pair<std::string, std::string>> CostTexts(const NetworkProblem& network,
                                                            const BitConfig& config);
+
+/// What `config` takes beyond `reference` by the latency table; nothing where that has no entry for
+/// one of them.
+std::optional<LatencyDifference> LatencyBeyond(const NetworkProblem& network,
+                                               const BitConfig& config, const BitConfig& reference);
 
 /// Σ of the layers' losses; 0 for layers left in fp32; nothing if a choice has no loss.
 std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config);

@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "bitsearch/results/1";
 constexpr unsigned kHexBits = 4;
+constexpr double kTwoSided95 = 1.959963984540054;
 /// What an evaluation's text is called in messages: it stands in the journal and in a file.
 constexpr const char* kEvaluationName = "evaluations.json";
 
@@ -112,6 +113,16 @@ std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
             : fmt::format("it is further from the float network, though (KL {:.4f}, ours {:.4f})",
                           *row.kl_nats, *ours.kl_nats)));
   }
+  for (const ResultRow& row : rows) {
+    // The interval of a difference that is none is nobody's concern.
+    if (!row.latency_beyond_ours_us || *row.latency_beyond_ours_us == 0.0) continue;
+    const double bound = kTwoSided95 * row.latency_error_us.value_or(0.0);
+    if (std::abs(*row.latency_beyond_ours_us) > bound) continue;
+    remarks.push_back(fmt::format(
+        "budget {}: {} takes {:+.3g} us beyond ours, which is within the latency table's noise "
+        "(95 % interval +-{:.3g} us)",
+        row.budget, row.line, *row.latency_beyond_ours_us, bound));
+  }
   return remarks;
 }
 
@@ -133,7 +144,9 @@ std::string ResultsJson(const std::vector<ResultRow>& rows) {
                     {"loss_nats", OrNull(row.loss_nats)},
                     {"kl_nats", OrNull(row.kl_nats)},
                     {"output_error_percent", OrNull(row.output_error_percent)},
-                    {"p_value", OrNull(row.p_value)}});
+                    {"p_value", OrNull(row.p_value)},
+                    {"latency_beyond_ours_us", OrNull(row.latency_beyond_ours_us)},
+                    {"latency_error_us", OrNull(row.latency_error_us)}});
   }
   return Json{{"format", kFormat}, {"significance", kSignificance}, {"rows", list}}.dump(2) + "\n";
 }
@@ -159,6 +172,8 @@ std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::stri
     row.kl_nats = NumberOf(item, "kl_nats");
     row.output_error_percent = NumberOf(item, "output_error_percent");
     row.p_value = NumberOf(item, "p_value");
+    row.latency_beyond_ours_us = NumberOf(item, "latency_beyond_ours_us");
+    row.latency_error_us = NumberOf(item, "latency_error_us");
     rows.push_back(std::move(row));
   }
   return rows;

@@ -32,6 +32,10 @@ struct ResultRow {
   /// Exact paired test against the budget's "ours": McNemar's, or without labels the sign test of
   /// the records' output errors. Absent for that row itself and for means.
   std::optional<double> p_value;
+  /// What the row takes beyond the budget's "ours" by the latency table, and its standard error
+  /// (0 where the table states no noise). Absent without a table, for that row itself, for means.
+  std::optional<double> latency_beyond_ours_us;
+  std::optional<double> latency_error_us;
 };
 
 /// Below it a difference counts.
@@ -41,7 +45,8 @@ inline constexpr double kSignificance = 0.01;
 std::string Verdict(const ResultRow& row, const ResultRow& ours);
 
 /// What a reader should not overlook, one sentence each: a baseline that is as good as ours, or
-/// better, costs no more in any column, and at least 5 % less in one.
+/// better, costs no more in any column, and at least 5 % less in one; and lines of whose latency
+/// the table's noise leaves open whether it is less than that of ours.
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows);
 
 /// A column of measured figures in tables for people.

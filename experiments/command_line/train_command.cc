@@ -56,10 +56,9 @@ void RequireFree(const TrainSection& section, const TrainCommandOptions& options
 
 LayerGraph StartingNetwork(const Experiment& experiment, const Dataset& train) {
   if (!experiment.model.file.empty()) return ReadOnnx(experiment.model.file);
-  constexpr std::size_t kPrefix = std::string_view("resnet").size();
-  return BuildResNet(std::stoi(experiment.model.builtin.substr(kPrefix)),
-                     {train.channels(), train.height(), train.width(), train.class_count()},
-                     experiment.seed);
+  return BuildBuiltin(experiment.model.builtin,
+                      {train.channels(), train.height(), train.width(), train.class_count()},
+                      experiment.seed);
 }
 
 ExitCode RunTraining(const TrainCommandOptions& options, CommandContext& context) {

@@ -96,6 +96,30 @@ class Builder {
       weight = ExportWeight(layer, entry, input.has_value());
     }
     ExportBias(layer, stored_.corrections[index.value], input, weight);
+    if (layer.op == "MatMul" && weight && !input && !options_.qonnx) KeepApartFromBias(layer);
+  }
+
+  /// ONNX Runtime has a kernel for few-bit weights of a MatMul, but first makes a Gemm of a MatMul
+  /// and an Add of a constant, for which it has none: the weights would be dequantized in every run
+  /// (ten times as long as float). x − (−b) is x + b exactly, and it leaves that alone.
+  void KeepApartFromBias(const Layer& layer) {
+    LayerGraph& graph = result_.graph;
+    const TensorIndex product = graph.node(layer.node).outputs.front();
+    if (graph.Consumers(product).size() != 1) return;
+    const NodeIndex add = graph.Consumers(product).front();
+    if (graph.node(add).op != "Add") return;
+    const std::vector<std::optional<TensorIndex>>& inputs = graph.node(add).inputs;
+    const TensorIndex offset = *inputs[inputs[0] == product ? 1 : 0];
+    const Tensor& constant = graph.tensor(offset);
+    if (!constant.constant || constant.type != DataType::kFloat32) return;
+    std::vector<float> negated;
+    for (const float value : constant.constant->Floats()) negated.push_back(-value);
+    const TensorIndex subtrahend = graph.AddConstant(
+        constant.name + "_negated", TensorValue::FromFloats(constant.constant->shape(), negated));
+    graph.SetNodeInput(add, 0, product);
+    graph.SetNodeInput(add, 1, std::nullopt);
+    graph.ReplaceOperator(add, "Sub");
+    graph.SetNodeInput(add, 1, subtrahend);
   }
 
   /// Placements runtime and integer: every reader of a planned tensor sees it quantized.

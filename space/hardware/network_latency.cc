@@ -77,14 +77,23 @@ ResolvedLatency ResolveLatency(const LatencyTable& table, const std::vector<Laye
   return resolved;
 }
 
-LatencyPrediction PredictLatency(const LatencyTable& table, const std::vector<LayerKey>& layers,
-                                 const BitConfig& config, MissingPolicy policy) {
+namespace {
+
+/// A sum of entries, and each entry's part of its error.
+struct LatencySum {
+  LatencyPrediction prediction;
+  /// By what was measured once: a signature at a choice, or an edge. Parts of one add up in full.
+  std::map<std::string, double> errors;
+};
+
+LatencySum SumLatency(const LatencyTable& table, const std::vector<LayerKey>& layers,
+                      const BitConfig& config, MissingPolicy policy) {
   if (config.choices.size() != layers.size()) {
     throw Error(ErrorId::kInternal, "a configuration of another number of layers");
   }
-  LatencyPrediction prediction;
+  LatencySum sum;
+  LatencyPrediction& prediction = sum.prediction;
   prediction.fixed_ns = table.fixed_ns();
-  std::map<std::pair<std::string, BitChoice>, double> shared_errors;
   std::map<std::string, NumberFormat> activation_of;
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const BitChoice choice = config.choices[l];
@@ -92,11 +101,9 @@ LatencyPrediction PredictLatency(const LatencyTable& table, const std::vector<La
     prediction.layers_ns += found.entry.latency_ns;
     prediction.counts.Count(found.kind);
     const std::string& shape = layers[l].signature.empty() ? layers[l].id : layers[l].signature;
-    shared_errors[{shape, choice}] += StandardError(found.entry);
+    sum.errors[shape + " " + choice.ToString()] += StandardError(found.entry);
     activation_of[layers[l].id] = choice.activation;
   }
-  double variance = 0.0;
-  for (const auto& [key, error] : shared_errors) variance += error * error;
   std::set<std::pair<std::string, std::string>> done;
   for (const auto& [key, entry] : table.transitions()) {
     if (!done.emplace(key.producer, key.consumer).second) continue;
@@ -106,10 +113,35 @@ LatencyPrediction PredictLatency(const LatencyTable& table, const std::vector<La
     const LatencyEntry edge =
         table.RequireTransition({key.producer, key.consumer, from->second, to->second});
     prediction.edges_ns += edge.latency_ns;
-    variance += StandardError(edge) * StandardError(edge);
+    sum.errors[key.producer + " " + from->second.ToString() + " > " + key.consumer + " " +
+               to->second.ToString()] += StandardError(edge);
   }
-  prediction.standard_error_ns = std::sqrt(variance);
-  return prediction;
+  return sum;
+}
+
+double RootOfSquares(const std::map<std::string, double>& errors) {
+  double variance = 0.0;
+  for (const auto& [key, error] : errors) variance += error * error;
+  return std::sqrt(variance);
+}
+
+}  // namespace
+
+LatencyPrediction PredictLatency(const LatencyTable& table, const std::vector<LayerKey>& layers,
+                                 const BitConfig& config, MissingPolicy policy) {
+  LatencySum sum = SumLatency(table, layers, config, policy);
+  sum.prediction.standard_error_ns = RootOfSquares(sum.errors);
+  return sum.prediction;
+}
+
+LatencyDifference CompareLatency(const LatencyTable& table, const std::vector<LayerKey>& layers,
+                                 const BitConfig& config, const BitConfig& reference,
+                                 MissingPolicy policy) {
+  LatencySum sum = SumLatency(table, layers, config, policy);
+  const LatencySum other = SumLatency(table, layers, reference, policy);
+  for (const auto& [key, error] : other.errors) sum.errors[key] -= error;
+  return {static_cast<double>(sum.prediction.total_ns() - other.prediction.total_ns()),
+          RootOfSquares(sum.errors)};
 }
 
 AffineFit FitAffine(std::span<const double> predicted, std::span<const double> measured) {

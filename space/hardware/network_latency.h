@@ -51,6 +51,19 @@ LatencyPrediction PredictLatency(const LatencyTable& table, const std::vector<La
                                  const BitConfig& config,
                                  MissingPolicy policy = MissingPolicy::kError);
 
+/// What one configuration takes beyond another, and how sure the table is of it.
+struct LatencyDifference {
+  double difference_ns = 0.0;
+  /// From the entries in which the two differ: what they share cancels. 0 where the table states no
+  /// noise.
+  double standard_error_ns = 0.0;
+};
+
+/// `config` beyond `reference`. Throws as PredictLatency.
+LatencyDifference CompareLatency(const LatencyTable& table, const std::vector<LayerKey>& layers,
+                                 const BitConfig& config, const BitConfig& reference,
+                                 MissingPolicy policy = MissingPolicy::kError);
+
 /// measured ≈ slope · predicted + offset.
 struct AffineFit {
   double slope = 1.0;

@@ -1,6 +1,7 @@
 #include "space/network/builtin.h"
 
 #include <cmath>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +15,9 @@ namespace {
 // Appends operators to a graph, tracking shapes so that MACs are known at once.
 class NetworkBuilder {
  public:
-  NetworkBuilder(std::string name, std::uint64_t seed) : seed_(seed) { graph_.name = std::move(name); }
+  NetworkBuilder(std::string name, std::uint64_t seed) : seed_(seed) {
+    graph_.name = std::move(name);
+  }
 
   TensorIndex Input(const NetworkShape& shape) {
     return graph_.AddInput("input", DataType::kFloat32,
@@ -79,6 +82,20 @@ class NetworkBuilder {
     return Append(std::move(node), {-1, out}, "logits");
   }
 
+  /// x · W + b as exporters write a linear layer on batches: a MatMul and an addition.
+  TensorIndex MatMul(const std::string& id, TensorIndex input, std::int64_t out,
+                     std::string output_name = "") {
+    const std::int64_t in = (*graph_.tensor(input).shape)[1];
+    const double deviation = std::sqrt(2.0 / static_cast<double>(in));
+    const TensorIndex weight = graph_.AddConstant(id + ".weight", Normal(id, {in, out}, deviation));
+    const TensorIndex product = Append(Node{id, "MatMul", "", {input, weight}, {}, {}}, {-1, out});
+    const TensorIndex bias = graph_.AddConstant(
+        id + ".bias",
+        TensorValue::FromFloats({out}, std::vector<float>(static_cast<std::size_t>(out), 0.0F)));
+    return Append(Node{id + ".add", "Add", "", {product, bias}, {}, {}}, {-1, out},
+                  std::move(output_name));
+  }
+
   LayerGraph Finish(TensorIndex output) {
     graph_.AddOutput(output);
     graph_.FindLayers();
@@ -117,8 +134,8 @@ class NetworkBuilder {
 
 LayerGraph BuildResNet(int depth, const NetworkShape& shape, std::uint64_t seed) {
   if (depth < 8 || (depth - 2) % 6 != 0) {
-    throw Error(ErrorId::kUsage, "a CIFAR-style ResNet has 6n + 2 layers, got " +
-                                     std::to_string(depth))
+    throw Error(ErrorId::kUsage,
+                "a CIFAR-style ResNet has 6n + 2 layers, got " + std::to_string(depth))
         .Hint("use 8, 14, 20, 32, 44, 56 or 110");
   }
   const int blocks = (depth - 2) / 6;
@@ -146,6 +163,58 @@ LayerGraph BuildResNet(int depth, const NetworkShape& shape, std::uint64_t seed)
   x = net.Unary("avgpool", "GlobalAveragePool", x, {-1, channels, 1, 1});
   x = net.Unary("flatten", "Flatten", x, {-1, channels});
   return net.Finish(net.Linear("fc", x, shape.classes));
+}
+
+LayerGraph BuildPerceptron(std::int64_t width, int hidden, const NetworkShape& shape,
+                           std::uint64_t seed) {
+  if (width < 1 || hidden < 1) {
+    throw Error(ErrorId::kUsage, "a perceptron has at least one hidden layer of one unit");
+  }
+  NetworkBuilder net("mlp" + std::to_string(width) + "x" + std::to_string(hidden), seed);
+  const std::int64_t elements = shape.channels * shape.height * shape.width;
+  TensorIndex x = net.Unary("flatten", "Flatten", net.Input(shape), {-1, elements});
+  for (int layer = 1; layer <= hidden; ++layer) {
+    const std::string index = std::to_string(layer);
+    x = net.Relu("relu" + index, net.MatMul("fc" + index, x, width));
+  }
+  return net.Finish(net.MatMul("fc" + std::to_string(hidden + 1), x, shape.classes, "logits"));
+}
+
+namespace {
+
+struct BuiltinName {
+  int depth = 0;  ///< Of a residual network; else 0.
+  std::int64_t width = 0;
+  int hidden = 0;
+};
+
+BuiltinName Parse(const std::string& name) {
+  static const std::regex kResNet("resnet([1-9][0-9]{0,3})");
+  static const std::regex kPerceptron("mlp([1-9][0-9]{0,3})x([1-9])");
+  std::smatch match;
+  if (std::regex_match(name, match, kResNet)) {
+    const int depth = std::stoi(match[1]);
+    if (depth >= 8 && depth % 6 == 2) return {depth};
+  } else if (std::regex_match(name, match, kPerceptron)) {
+    return {0, std::stoi(match[1]), std::stoi(match[2])};
+  }
+  throw Error(
+      ErrorId::kYamlChoice,
+      "got \"" + name +
+          "\", allowed resnet8, resnet14, resnet20, … (6n + 2 layers), mlp1024x3, … (hidden "
+          "units x hidden layers)")
+      .Hint("did you mean \"" + std::string(name.starts_with("m") ? "mlp1024x3" : "resnet20") +
+            "\"?");
+}
+
+}  // namespace
+
+void RequireBuiltin(const std::string& name) { Parse(name); }
+
+LayerGraph BuildBuiltin(const std::string& name, const NetworkShape& shape, std::uint64_t seed) {
+  const BuiltinName parsed = Parse(name);
+  if (parsed.depth > 0) return BuildResNet(parsed.depth, shape, seed);
+  return BuildPerceptron(parsed.width, parsed.hidden, shape, seed);
 }
 
 }  // namespace bitsearch

@@ -10,6 +10,7 @@
 #include "space/graph/onnx_reader.h"
 #include "space/graph/onnx_writer.h"
 #include "space/graph/rewrites.h"
+#include "space/network/builtin.h"
 #include "space/quantizer/tensor_plan.h"
 #include "space/quantizer/weight_quantizer.h"
 #include "space/support/error.h"
@@ -251,6 +252,34 @@ TEST(OnnxExport, RefusesWhatNoRuntimeRuns) {
   document = Uniform(Embedded(), 8, 8, Placement::kLayerInputs);
   document.layers[0].quantizers.weight = TensorQuantizer{"per_channel", true, 0, 0, {1.0F}, {0}};
   EXPECT_THAT(Refusal(document, {}), HasSubstr("scales"));
+}
+
+TEST(OnnxExport, ProductsOfFewBitWeightsKeepApartFromTheirBiases) {
+  // MatMul and Add of a constant would become a Gemm, which has no kernel for such weights.
+  LayerGraph graph = BuildPerceptron(16, 2, {1, 4, 4, 3}, 1);
+  ConfigDocument document;
+  document.placement = Placement::kWeightsOnly;
+  for (const Layer& layer : graph.layers()) {
+    const bool last = layer.id == "fc3";
+    document.layers.push_back(
+        {layer.id,
+         layer.op,
+         {last ? NumberFormat::Float32() : NumberFormat::Integer(4), NumberFormat::Float32()},
+         {}});
+  }
+  const std::vector<float> bias = {0.5F, -0.25F, 0.0F, 1.0F};
+  std::vector<float> wide(16);
+  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = bias[i % bias.size()];
+  graph.SetConstant(*graph.FindTensor("fc1.bias"), TensorValue::FromFloats({16}, wide));
+  OnnxExportOptions options;
+  options.container = Container::kStorage;
+  const LayerGraph out = BuildQuantizedOnnx(graph, document, options, "bits").graph;
+  const Node& first = out.node(*out.FindNode("fc1.add"));
+  EXPECT_EQ(first.op, "Sub");
+  EXPECT_EQ(out.node(*out.producer(*first.inputs[0])).op, "MatMul");
+  const std::span<const float> negated = out.tensor(*first.inputs[1]).constant->Floats();
+  for (std::size_t i = 0; i < wide.size(); ++i) EXPECT_EQ(negated[i], -wide[i]);
+  EXPECT_EQ(out.node(*out.FindNode("fc3.add")).op, "Add");  // stays float
 }
 
 }  // namespace

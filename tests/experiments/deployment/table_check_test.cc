@@ -94,6 +94,21 @@ TEST(CommonChoices, NeedTwo) {
   }
 }
 
+TEST(CheckTable, ComparesRoundByRound) {
+  TableCheckLine first, other;
+  // What the machine did in a round hits both; the difference is 10 in every round but one.
+  first.round_us = {100, 120, 300, 90, 110, 140, 100};
+  other.round_us = {110, 130, 310, 100, 120, 150, 150};
+  EXPECT_EQ(other.median_beyond_us(first), 10.0);
+  EXPECT_EQ(other.beyond(first).low, 10.0);
+  EXPECT_EQ(other.beyond(first).high, 50.0);  // of seven, the extremes hold the median with 98 %
+  TableCheck check;
+  first.name = "a";
+  other.name = "b";
+  check.lines = {first, other};
+  EXPECT_THAT(TableCheckText(check), testing::HasSubstr("+10.0 us, +10.0 to +50.0: slower"));
+}
+
 TEST(CheckTable, HoldsSumsAgainstTimes) {
   BITSEARCH_SKIP_WITHOUT_RUNTIME();
   const LayerGraph graph = Net();
@@ -118,6 +133,7 @@ TEST(CheckTable, HoldsSumsAgainstTimes) {
   EXPECT_EQ(json.at("configurations").size(), 3U);
   EXPECT_EQ(json.at("predictors").size(), 7U);
   EXPECT_EQ(json.at("configurations")[0].at("predicted_us"), check.lines[0].predicted_us());
+  EXPECT_EQ(json.at("configurations")[0].at("beyond_first_us"), 0.0);
   EXPECT_THAT(TableCheckText(check), testing::HasSubstr("onnxruntime-node"));
 }
 

@@ -57,6 +57,44 @@ TEST(PredictLatency, LayersOfOneShapeShareTheirNoise) {
   EXPECT_EQ(both.counts.signature, 2);
 }
 
+TEST(CompareLatency, WhatIsSharedCancels) {
+  LatencyTable table;
+  const BitChoice f32{kF32, kF32};
+  for (const char* layer : {"a", "b", "c"}) {
+    table.Add(layer, f32, {1000, 40, 16});
+    table.Add(layer, Bits(8, 8), {400, 30, 9});
+  }
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("b", "c")}) {
+    table.AddTransition({from, to, kF32, NumberFormat::Integer(8)}, {70, 20, 4});
+    table.AddTransition({from, to, NumberFormat::Integer(8), kF32}, {50});
+  }
+  const std::vector<LayerKey> layers = {{"a", ""}, {"b", ""}, {"c", ""}};
+  const BitConfig mixed{{f32, f32, Bits(8, 8)}};
+  const BitConfig floats = BitConfig::Uniform(3, f32);
+  const LatencyDifference none = CompareLatency(table, layers, mixed, mixed);
+  EXPECT_EQ(none.difference_ns, 0.0);
+  EXPECT_EQ(none.standard_error_ns, 0.0);
+  const LatencyDifference one = CompareLatency(table, layers, mixed, floats);
+  EXPECT_EQ(one.difference_ns, 400 + 70 - 1000);
+  // Layer c's two entries and one edge; layers a and b are the same measurements.
+  EXPECT_NEAR(one.standard_error_ns, 1.2533 * std::sqrt(10.0 * 10 + 10 * 10 + 10 * 10), 1e-9);
+  EXPECT_EQ(CompareLatency(table, layers, floats, mixed).difference_ns, -one.difference_ns);
+
+  // Two layers of one signature at one choice: one error, twice.
+  LatencyTable shared;
+  shared.Add("Gemm:in8:out8:rows1", Bits(8, 8), {400, 30, 9});
+  shared.Add("Gemm:in8:out8:rows1", f32, {900, 0, 9});
+  const std::vector<LayerKey> twins = {{"a", "Gemm:in8:out8:rows1"}, {"b", "Gemm:in8:out8:rows1"}};
+  EXPECT_NEAR(
+      CompareLatency(shared, twins, BitConfig::Uniform(2, Bits(8, 8)), BitConfig::Uniform(2, f32))
+          .standard_error_ns,
+      2 * 1.2533 * 10, 1e-9);
+  EXPECT_NEAR(
+      CompareLatency(shared, twins, BitConfig{{Bits(8, 8), f32}}, BitConfig{{f32, Bits(8, 8)}})
+          .standard_error_ns,
+      0.0, 1e-12);
+}
+
 TEST(ResolveLatency, ReportsEveryMissingEntryAtOnce) {
   LatencyTable table;
   table.Add("a", Bits(8, 8), {1});

@@ -39,5 +39,29 @@ TEST(BuiltinTest, RefusesOtherDepths) {
   EXPECT_THROW(BuildResNet(2, {}, 1), Error);
 }
 
+TEST(BuiltinTest, PerceptronsAreMatrixProductsWithBiases) {
+  const LayerGraph graph = BuildBuiltin("mlp24x2", {1, 4, 6, 5}, 3);
+  ASSERT_EQ(graph.layers().size(), 3U);
+  for (const Layer& layer : graph.layers()) {
+    EXPECT_EQ(layer.op, "MatMul");
+    const NodeIndex reader = graph.Consumers(layer.output).front();
+    EXPECT_EQ(graph.node(reader).op, "Add");
+  }
+  EXPECT_EQ(graph.layers()[0].parameter_count, 24 * 24);
+  EXPECT_EQ(graph.layers()[2].parameter_count, 24 * 5);
+  EXPECT_EQ(graph.tensor(graph.outputs().front()).shape, (Shape{-1, 5}));
+  EXPECT_EQ(graph.tensor(graph.outputs().front()).name, "logits");
+}
+
+TEST(BuiltinTest, NamesAreCheckedWithoutBuilding) {
+  for (const char* name : {"resnet8", "resnet20", "mlp1024x3", "mlp9999x9"}) {
+    EXPECT_NO_THROW(RequireBuiltin(name)) << name;
+  }
+  for (const char* name : {"", "resnet", "resnet9", "resnet2", "mlp", "mlp0x1", "mlp8x0", "mlp8x10",
+                           "mlp99999x1", "vgg16"}) {
+    EXPECT_THROW(RequireBuiltin(name), Error) << name;
+  }
+}
+
 }  // namespace
 }  // namespace bitsearch
