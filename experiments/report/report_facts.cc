@@ -172,9 +172,21 @@ void AddStability(const Json& explanation, const Json* solution, const Json& con
                            {"moved_by_measuring", moved}};
 }
 
-/// Accuracy with its interval, and what the comparison with each line says.
-void AddAccuracy(const std::vector<ResultRow>& rows, const std::string& budget, Json* facts) {
-  const ResultRow* ours = nullptr;
+const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
+  for (const ResultRow& row : rows) {
+    if (row.budget == budget && row.line == "ours") return &row;
+  }
+  return nullptr;
+}
+
+/// Accuracy with its interval, and what the comparison with each line says: after training at these
+/// bits (`tuned`), where there was one.
+void AddAccuracy(const std::vector<ResultRow>& all, const std::vector<ResultRow>& tuned,
+                 const std::string& budget, Json* facts) {
+  const ResultRow* untuned = OursOf(all, budget);
+  const bool trained = OursOf(tuned, budget) != nullptr;
+  const std::vector<ResultRow>& rows = trained ? tuned : all;
+  const ResultRow* ours = OursOf(rows, budget);
   for (const ResultRow& row : rows) {
     if (row.line == "fp32" && row.top1_percent) {
       (*facts)["fp32_top1_percent"] = *row.top1_percent;
@@ -184,9 +196,11 @@ void AddAccuracy(const std::vector<ResultRow>& rows, const std::string& budget, 
         (*facts)["fp32_costs"] = costs;
       }
     }
-    if (row.budget == budget && row.line == "ours") ours = &row;
   }
   if (ours == nullptr) return;
+  if (trained && untuned != nullptr && untuned->top1_percent) {
+    (*facts)["top1_before_training_percent"] = *untuned->top1_percent;
+  }
   (*facts)["bits"] = ours->bits;
   (*facts)["note"] = ours->note;
   if (ours->mean_weight_bits) (*facts)["mean_weight_bits"] = *ours->mean_weight_bits;
@@ -247,9 +261,14 @@ std::size_t LastPointWithin(const Json& points, const std::string& resource, dou
 Json ReportFacts(const Json& files) {
   Json facts = {{"remarks", Json::array()}, {"budgets", Json::array()}};
   std::vector<ResultRow> rows;
+  std::vector<ResultRow> tuned;
+  if (const Json* results = Find(files, kTunedResultsName)) {
+    tuned = ParseResultsJson(results->dump(), kTunedResultsName);
+  }
   if (const Json* results = Find(files, kResultsName)) {
     rows = ParseResultsJson(results->dump(), kResultsName);
-    facts["remarks"] = Remarks(rows);
+    // What untrained lines reach says nothing of what one takes away after training.
+    facts["remarks"] = Remarks(tuned.empty() ? rows : tuned);
   }
   std::optional<SensitivityReport> sensitivity;
   if (const Json* csv = Find(files, kSensitivityName)) {
@@ -269,7 +288,7 @@ Json ReportFacts(const Json& files) {
       if (config->contains(key)) budget[key] = config->at(key);
     }
     budget["limits"] = explanation != nullptr ? explanation->at("limits") : Json::array();
-    AddAccuracy(rows, budget.at("name").get<std::string>(), &budget);
+    AddAccuracy(rows, tuned, budget.at("name").get<std::string>(), &budget);
     if (sensitivity.has_value()) AddLosses(*sensitivity, *config, &budget);
     AddPurchases(files, Find(files, SolutionName(b)), &budget);
     if (explanation != nullptr) {

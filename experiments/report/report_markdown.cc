@@ -80,6 +80,10 @@ std::string Choice(const Json& budget) {
           ", {:+.2f} points against float",
           top1.at("percent").get<double>() - budget.at("fp32_top1_percent").get<double>());
     }
+    if (budget.contains("top1_before_training_percent")) {
+      text += fmt::format(", after training at these bits (before: {:.2f} %)",
+                          budget.at("top1_before_training_percent").get<double>());
+    }
     text += ".\n";
   }
   if (budget.contains("output_error_percent")) {

@@ -37,7 +37,8 @@ function liveBox() {
 function headline(fact) {
   const parts = [];
   if (fact.top1) parts.push(h('span', {class: 'big', id: 'top1'}, `${percent(fact.top1.percent)} %`),
-    ' top-1 ');
+    ` top-1 ${fact.top1_before_training_percent === undefined ? ''
+      : 'after training at these bits '}`);
   if (fact.output_error_percent !== undefined) parts.push(h('span', {class: 'big'},
     `${nats(fact.output_error_percent)} %`), ' output error ');
   const main = fact.limits.length ? fact.limits[0].resource : 'size_bits';
@@ -110,7 +111,8 @@ function answerSure(fact) {
   if (fact.top1) {
     items.push(`Accuracy: ${percent(fact.top1.percent)} % on ${fact.top1.samples.toLocaleString('en')} `
       + `records that no choice has seen; 95 % interval ${percent(fact.top1.low)} to `
-      + `${percent(fact.top1.high)} %.`);
+      + `${percent(fact.top1.high)} %.${fact.top1_before_training_percent === undefined ? ''
+        : ` After training at these bits; before: ${percent(fact.top1_before_training_percent)} %.`}`);
   }
   if (fact.output_error_percent !== undefined) {
     items.push(`Output error: ${nats(fact.output_error_percent)} % of the float network’s output on `

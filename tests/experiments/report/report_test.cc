@@ -58,6 +58,24 @@ TEST(ReportTest, TransitionsThatCostNothingAreLeftOut) {
             SyntheticArtifacts({}).at("transitions.csv"));
 }
 
+TEST(ReportTest, AfterTrainingTheTunedAccuracyIsTheHeadline) {
+  auto files = SyntheticArtifacts({});
+  std::vector<ResultRow> rows = ParseResultsJson(files.at("results.json"), "results.json");
+  for (ResultRow& row : rows) {
+    if (row.line == "ours") row.top1_percent = 92.25;
+    if (row.line == "uniform") row.p_value = 0.5;
+  }
+  files["tuned_results.json"] = ResultsJson(rows);
+  const Json facts = PageDataOf(files).at("facts").at("budgets").at(0);
+  EXPECT_EQ(facts.at("top1").at("percent"), 92.25);
+  EXPECT_EQ(facts.at("top1_before_training_percent"), 91.5);
+  EXPECT_EQ(facts.at("lines").at("not distinguishable"), Json::array({"uniform"}));
+  EXPECT_THAT(ReportMarkdown(ReadReportData(SourceOf(files, "tuned"))),
+              testing::HasSubstr("after training at these bits (before: 91.50 %)"));
+  const Json untrained = PageDataOf(SyntheticArtifacts({})).at("facts").at("budgets").at(0);
+  EXPECT_FALSE(untrained.contains("top1_before_training_percent"));
+}
+
 TEST(ReportTest, FactsFollowFromTheArtifacts) {
   const Json facts = PageDataOf(SyntheticArtifacts({})).at("facts").at("budgets").at(0);
   // Layer l loses (l + 1)·1e-3·4^−4.
