@@ -11,12 +11,12 @@
 
 #include "search/solver.h"
 #include "space/graph/onnx_reader.h"
-#include "space/graph/rewrites.h"
 #include "space/graph/ties.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/layer_edges.h"
 #include "space/hardware/layer_signature.h"
+#include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -264,8 +264,11 @@ std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
 
 NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   NetworkProblem network;
-  network.graph = ReadOnnx(experiment.model.file);
-  if (experiment.model.fold_batch_norm) network.graph = FoldBatchNorm(network.graph);
+  FloatNetwork prepared =
+      PrepareFloatNetwork(ReadOnnx(experiment.model.file), experiment.model.fold_batch_norm,
+                          experiment.quantization.calibration);
+  network.graph = std::move(prepared.graph);
+  network.statistics = std::move(prepared.statistics);
   if (network.graph.layers().empty()) {
     throw Error(ErrorId::kModelGraph, "the network has no layer that can be quantized")
         .At({experiment.model.file.string(), 0, 0})
