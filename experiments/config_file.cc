@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "experiments/code_text.h"
 #include "experiments/json_values.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -27,6 +28,22 @@ Json QuantizerJson(const TensorQuantizer& quantizer, bool with_range) {
   return json;
 }
 
+// The codes of a grid of `bits` bits; signed ones are symmetric and use all.
+AffineGrid GridOfBits(int bits, bool is_signed, float scale, std::int32_t zero_point) {
+  const std::int32_t levels = 1 << bits;
+  return {scale, zero_point, is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
+}
+
+// Grid and, where they do not follow from it, integers of a layer's weight.
+Json WeightJson(const TensorQuantizer& quantizer, NumberFormat format) {
+  Json json = QuantizerJson(quantizer, false);
+  if (quantizer.codes.empty()) return json;
+  const AffineGrid grid = GridOfBits(format.bits(), quantizer.symmetric, 1.0F, 0);
+  json["codes"] = {{"count", quantizer.codes.size()},
+                   {"packed", PackCodes(quantizer.codes, format.bits(), grid.qmin)}};
+  return json;
+}
+
 Json TensorJson(const TensorGrid& tensor) {
   return {{"name", tensor.tensor},
           {"bits", tensor.format.bits()},
@@ -34,12 +51,6 @@ Json TensorJson(const TensorGrid& tensor) {
           {"range", {tensor.grid.lowest(), tensor.grid.highest()}},
           {"scale", tensor.grid.scale},
           {"zero_point", tensor.grid.zero_point}};
-}
-
-// The codes of a grid of `bits` bits; signed ones are symmetric and use all.
-AffineGrid GridOfBits(int bits, bool is_signed, float scale, std::int32_t zero_point) {
-  const std::int32_t levels = 1 << bits;
-  return {scale, zero_point, is_signed ? -levels / 2 : 0, is_signed ? levels / 2 - 1 : levels - 1};
 }
 
 // The grids of integer weights as a file stores them.
@@ -342,6 +353,22 @@ class Reader {
               fmt::format("reaches to {:.4g}, scale and zero point to {:.4g}", wanted, reach));
   }
 
+  std::vector<std::int32_t> Codes(const Json& json, const TensorQuantizer& quantizer,
+                                  NumberFormat format, const std::string& key) const {
+    const std::string place = key + ".weight_quantizer.codes";
+    if (!format.is_integer() || format.bits() < 2) {
+      throw Bad(place, "only integers of 2 bits and more have codes");
+    }
+    const auto count = json.at("count").get<std::size_t>();
+    const AffineGrid grid = GridOfBits(format.bits(), quantizer.symmetric, 1.0F, 0);
+    auto codes = UnpackCodes(json.at("packed").get<std::string>(), count, format.bits(), grid.qmin);
+    if (!codes) {
+      throw Bad(place,
+                fmt::format("the text does not hold {} codes of {} bits", count, format.bits()));
+    }
+    return *std::move(codes);
+  }
+
   std::optional<TensorQuantizer> Quantizer(const Json& item, const char* name, NumberFormat format,
                                            const std::string& key) const {
     if (!item.contains(name)) return std::nullopt;
@@ -362,6 +389,7 @@ class Reader {
                       [](float scale) { return scale > 0.0F && std::isfinite(scale); });
       if (!usable) throw Bad(key + "." + name, "scales and zero points do not fit each other");
       RequireCodes(quantizer, format, key + "." + name);
+      if (json.contains("codes")) quantizer.codes = Codes(json["codes"], quantizer, format, key);
       return quantizer;
     } catch (const Json::exception&) {
       throw Bad(key + "." + name,
@@ -411,7 +439,7 @@ std::string ConfigJson(const ConfigDocument& document) {
                  {"weight_bits", BitsJson(layer.choice.weight)},
                  {"activation_bits", BitsJson(layer.choice.activation)}};
     if (layer.quantizers.weight) {
-      item["weight_quantizer"] = QuantizerJson(*layer.quantizers.weight, false);
+      item["weight_quantizer"] = WeightJson(*layer.quantizers.weight, layer.choice.weight);
     }
     if (layer.quantizers.activation) {
       item["activation_quantizer"] = QuantizerJson(*layer.quantizers.activation, true);
@@ -472,7 +500,8 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
                                               quantizer.scale[0], quantizer.zero_point[0]);
     }
     const NumberFormat weight = layer.choice.weight;
-    if (document.learned_scales && layer.quantizers.weight && weight.is_integer() &&
+    const bool has_codes = layer.quantizers.weight && !layer.quantizers.weight->codes.empty();
+    if ((document.learned_scales || has_codes) && layer.quantizers.weight && weight.is_integer() &&
         weight.bits() > 1 && graph.layer(*index).weight) {
       const WeightQuantizerSpec spec = document.weights.value_or(WeightQuantizerSpec{});
       const Layer& described = graph.layer(*index);
@@ -490,6 +519,20 @@ StoredCalibration StoredCalibrationOf(const ConfigDocument& document, const Laye
       stored.weight_grids.resize(graph.layers().size());
       stored.weight_grids[index->value] =
           WeightGrids(*layer.quantizers.weight, weight.bits(), spec.narrow);
+      if (has_codes) {
+        const std::vector<std::int32_t>& codes = layer.quantizers.weight->codes;
+        if (std::ssize(codes) != graph.tensor(*described.weight).constant->element_count()) {
+          throw Error(
+              ErrorId::kConfigLayers,
+              fmt::format("the weight has {} elements, and the file {} codes for it",
+                          graph.tensor(*described.weight).constant->element_count(), codes.size()))
+              .At({path})
+              .Key(layer.name + ".weight_quantizer.codes")
+              .Hint("was the configuration made for another network?");
+        }
+        stored.weight_codes.resize(graph.layers().size());
+        stored.weight_codes[index->value] = codes;
+      }
     }
     const BiasCorrection& correction = layer.quantizers.correction;
     for (const std::vector<float>* values : {&correction.bias, &correction.output_shift}) {

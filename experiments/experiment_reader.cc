@@ -140,7 +140,7 @@ class Reader {
           std::min(experiment_.sensitivity.samples, experiment_.data.search->samples);
     }
     const QuantizationSpec& quantization = experiment_.quantization;
-    if (quantization.placement != Placement::kWeightsOnly || quantization.bias_correction) {
+    if (quantization.placement != Placement::kWeightsOnly || quantization.StepsNeedData()) {
       need(data, "calibration");
     }
     // Either question will do.
@@ -265,7 +265,11 @@ const std::vector<std::string>& FineTuneLines() {
 }
 
 const std::vector<std::string>& CalibrationSteps() {
-  static const std::vector<std::string> names = {"bias_correction"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const CalibrationStepInfo& info : CalibrationStepTable()) all.push_back(info.name);
+    return all;
+  }();
   return names;
 }
 

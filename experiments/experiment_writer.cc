@@ -96,9 +96,7 @@ void WriteQuantization(YAML::Emitter& out, Map& root, const QuantizationSpec& qu
     map.Boolean("symmetric", quantization.activation.symmetric);
     WriteRange(map, quantization.activation.range);
   }
-  root.List("calibration", quantization.bias_correction
-                               ? std::vector<std::string>{"bias_correction"}
-                               : std::vector<std::string>{});
+  root.List("calibration", NamesOf(quantization.calibration));
 }
 
 void WriteSpace(YAML::Emitter& out, const SpaceSection& space, Placement placement) {

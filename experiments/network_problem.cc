@@ -11,7 +11,6 @@
 
 #include "search/solver.h"
 #include "space/graph/onnx_reader.h"
-#include "space/graph/rewrites.h"
 #include "space/graph/ties.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/latency_csv.h"
@@ -19,6 +18,7 @@
 #include "space/hardware/layer_signature.h"
 #include "space/network/data_fit.h"
 #include "space/network/dataset.h"
+#include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -277,8 +277,11 @@ LayerGraph ReadModelOf(const Experiment& experiment) {
 
 NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   NetworkProblem network;
-  network.graph = ReadModelOf(experiment);
-  if (experiment.model.fold_batch_norm) network.graph = FoldBatchNorm(network.graph);
+  FloatNetwork prepared =
+      PrepareFloatNetwork(ReadModelOf(experiment), experiment.model.fold_batch_norm,
+                          experiment.quantization.calibration);
+  network.graph = std::move(prepared.graph);
+  network.statistics = std::move(prepared.statistics);
   if (network.graph.layers().empty()) {
     throw Error(ErrorId::kModelGraph, "the network has no layer that can be quantized")
         .At({experiment.model.file.string(), 0, 0})

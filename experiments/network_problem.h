@@ -14,6 +14,7 @@
 #include "sensitivity/sensitivity_report.h"
 #include "space/choices/bit_config.h"
 #include "space/graph/layer_graph.h"
+#include "space/graph/rewrites.h"
 #include "space/graph/ties.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/latency_table.h"
@@ -29,7 +30,9 @@ struct StartConfig {
 
 /// A network's problem without losses, and what its costs are made of. Immutable after building.
 struct NetworkProblem {
-  LayerGraph graph;  ///< BN folded, if the experiment says so.
+  /// BN folded, if the experiment says so, and equalised, if its calibration does.
+  LayerGraph graph;
+  BatchNormMap statistics;  ///< Of what was folded.
   std::optional<LatencyTable> latency;
   WeightStorage storage;
   MissingPolicy missing = MissingPolicy::kError;

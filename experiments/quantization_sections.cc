@@ -112,6 +112,11 @@ void ReadWeightQuantizer(const YamlNode& node, Experiment& experiment) {
                     .Hint("remove it, or set symmetric: true"));
   }
   weight.range = ReadRange(node, weight.range);
+  if (weight.range.method == RangeMethod::kMovingAverage) {
+    node["range"].Fail(
+        Error(ErrorId::kYamlConflict, "weights have no batches to take a moving average of")
+            .Hint("use min_max, or another method"));
+  }
 }
 
 void ReadActivationQuantizer(const YamlNode& node, Experiment& experiment) {
@@ -121,9 +126,32 @@ void ReadActivationQuantizer(const YamlNode& node, Experiment& experiment) {
 }
 
 void ReadCalibration(const YamlNode& node, Experiment& experiment) {
-  const std::vector<std::string> steps = ReadNames(node, {"bias_correction"}, CalibrationSteps());
-  experiment.quantization.bias_correction =
-      std::find(steps.begin(), steps.end(), "bias_correction") != steps.end();
+  std::vector<CalibrationStep>& steps = experiment.quantization.calibration;
+  const std::vector<std::string> usual = NamesOf(steps);
+  const std::vector<std::string> names = ReadNames(node, usual, CalibrationSteps());
+  steps.clear();
+  for (const std::string& name : names) steps.push_back(ParseCalibrationSteps({name})[0]);
+  const std::optional<StepConflict> conflict = FindStepConflict(steps);
+  if (!conflict) return;
+  const std::vector<YamlNode> items = node.Items();
+  const YamlNode& place = items.size() == steps.size() ? items[conflict->position] : node;
+  place.Fail(Error(ErrorId::kYamlConflict, conflict->what).Hint(conflict->hint));
+}
+
+/// What rests on folded normalisation.
+void RequireFolding(const YamlNode& node, const Experiment& experiment) {
+  if (experiment.model.fold_batch_norm) return;
+  for (const CalibrationStep step : experiment.quantization.calibration) {
+    const CalibrationStepInfo& info = InfoOf(step);
+    if (info.phase != CalibrationPhase::kNetwork &&
+        step != CalibrationStep::kAnalyticBiasCorrection) {
+      continue;
+    }
+    node.Fail(Error(ErrorId::kYamlConflict,
+                    info.name + " works on a network whose batch normalisation is folded")
+                  .Hint("set model.fold_batch_norm: true, or leave it out"));
+    return;
+  }
 }
 
 }  // namespace
@@ -134,6 +162,7 @@ void ReadQuantizationSections(const YamlNode& root, Experiment& experiment) {
   ReadWeightQuantizer(root["quantizer"]["weights"], experiment);
   ReadActivationQuantizer(root["quantizer"]["activations"], experiment);
   ReadCalibration(root["calibration"], experiment);
+  RequireFolding(root["calibration"], experiment);
 }
 
 }  // namespace bitsearch

@@ -70,7 +70,8 @@ QuantizationSession& LazySession::Get() {
     calibration_ = Dataset::Load(*experiment_.data.calibration);
   }
   CalibrationRequest request;
-  request.graph = graph_;
+  request.graph = network_.graph;
+  request.statistics = network_.statistics;
   request.calibration = calibration_.has_value() ? &*calibration_ : nullptr;
   request.spec = experiment_.quantization;
   request.device = experiment_.device;
@@ -87,7 +88,7 @@ SearchInputs::SearchInputs(const Experiment& of, const NetworkProblem& on,
                            const BackendFactory& backend, const RunContext& context)
     : experiment(of),
       network(on),
-      session(of, on.graph, backend, context),
+      session(of, on, backend, context),
       cost_files(CostFiles(on)),
       cost_names(Names(cost_files)),
       quantization(QuantizationText(of, &hashes)) {}
@@ -150,7 +151,7 @@ ConfigDocument SearchInputs::DocumentOf(const BitConfig& config) {
   document.model_sha256 = hashes.Of(experiment.model.file);
   document.placement = experiment.quantization.placement;
   document.weights = experiment.quantization.weight;
-  if (experiment.quantization.bias_correction) document.calibration = {"bias_correction"};
+  document.calibration = NamesOf(experiment.quantization.calibration);
   const std::vector<LayerQuantizers> quantizers = session.Get().Quantizers(config);
   for (std::size_t l = 0; l < config.choices.size(); ++l) {
     const Layer& layer = network.graph.layers()[l];

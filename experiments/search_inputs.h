@@ -36,9 +36,12 @@ class FileHashes {
 /// The calibrated network, made on the first call of Get.
 class LazySession {
  public:
-  LazySession(const Experiment& experiment, const LayerGraph& graph, const BackendFactory& factory,
-              RunContext context)
-      : experiment_(experiment), graph_(graph), factory_(factory), context_(std::move(context)) {}
+  LazySession(const Experiment& experiment, const NetworkProblem& network,
+              const BackendFactory& factory, RunContext context)
+      : experiment_(experiment),
+        network_(network),
+        factory_(factory),
+        context_(std::move(context)) {}
 
   /// Throws what loading LibTorch, reading the calibration set and calibrating throw.
   QuantizationSession& Get();
@@ -47,7 +50,7 @@ class LazySession {
 
  private:
   const Experiment& experiment_;
-  const LayerGraph& graph_;
+  const NetworkProblem& network_;
   const BackendFactory& factory_;
   RunContext context_;
   // In the order in which they are needed; destroyed the other way round.

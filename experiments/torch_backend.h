@@ -30,7 +30,8 @@ namespace bitsearch {
 
 /// Everything that fixes a post-training-quantized network but its bits.
 struct CalibrationRequest {
-  LayerGraph graph;  ///< BN folded.
+  LayerGraph graph;         ///< PrepareFloatNetwork's, with its
+  BatchNormMap statistics;  ///< statistics, for analytic_bias_correction.
   /// May be null where nothing needs it (CalibratedNetwork). Must outlive the session.
   const Dataset* calibration = nullptr;
   QuantizationSpec spec;
@@ -64,6 +65,8 @@ struct TensorQuantizer {
   double high = 0.0;
   std::vector<float> scale;
   std::vector<std::int32_t> zero_point;
+  /// Weights whose integers need not be the nearest: theirs, in the tensor's own order.
+  std::vector<std::int32_t> codes;
 };
 
 /// Quantizers of one layer, none where the tensor stays float; and its corrected bias.
@@ -148,7 +151,7 @@ class TorchBackend {
 };
 
 /// Raised with every change of the classes above: an old module beside a new executable is refused.
-inline constexpr int kTorchBackendVersion = 6;
+inline constexpr int kTorchBackendVersion = 7;
 
 /// Loads libbitsearch_torch.so from `folder` (or its sibling ../lib). Throws Error(kTorchMissing)
 /// if this build has none (a usage error that says how to get one), Error(kTorchVersion) if it is

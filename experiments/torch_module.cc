@@ -18,7 +18,7 @@ class Session : public QuantizationSession {
  public:
   Session(const CalibrationRequest& request, const RunContext& context)
       : network_(request.graph, request.calibration, request.spec, request.device, context,
-                 request.stored) {}
+                 request.stored, request.statistics) {}
 
   const LayerGraph& graph() const override { return network_.graph(); }
 
@@ -72,10 +72,10 @@ class Session : public QuantizationSession {
 
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {
     std::vector<LayerQuantizers> all(graph().layers().size());
-    const std::vector<BiasCorrection> corrections = CorrectionsOf(network_, config);
+    std::vector<LayerCalibration> found = CalibrationOf(network_, config);
     const std::vector<TensorGrid> tensors = network_.TensorGrids(config);
     for (std::size_t l = 0; l < all.size(); ++l) {
-      all[l].correction = corrections[l];
+      all[l].correction = std::move(found[l].correction);
       const BitChoice& choice = config.choices[l];
       if (graph().layers()[l].weight && !choice.weight.is_float()) {
         TensorQuantizer& quantizer = all[l].weight.emplace();
@@ -85,6 +85,7 @@ class Session : public QuantizationSession {
           quantizer.scale.push_back(grid.scale);
           quantizer.zero_point.push_back(grid.zero_point);
         }
+        quantizer.codes = std::move(found[l].weight_codes);
       }
       if (const auto grid = InputGrid(tensors, LayerIndex(l), choice.activation)) {
         all[l].activation = TensorQuantizer{"per_tensor",    grid->qmin < 0, grid->lowest(),

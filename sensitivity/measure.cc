@@ -76,9 +76,10 @@ class Measurer {
                     {"batch_size", std::to_string(plan_.batch_size)},
                     {"seed", std::to_string(context_.root_seed)},
                     {"unit", "nats"},
-                    {"folding", "batch normalisation folded before quantization; traces and errors "
-                                "are those of the folded weights"},
-                    {"bias_correction", network_.spec().bias_correction ? "yes" : "no"}};
+                    {"folding",
+                     "batch normalisation folded before quantization; traces and errors "
+                     "are those of the folded weights"},
+                    {"calibration_steps", StepsText(network_.spec().calibration)}};
     return report;
   }
 
@@ -111,8 +112,8 @@ class Measurer {
                         const BitChoice& choice) -> std::optional<PerturbationRow> {
       const auto n = Unpack(Known(key(layer, choice)), 6);
       if (!n) return std::nullopt;
-      return PerturbationRow{layer, choice, {(*n)[0], (*n)[1]}, {(*n)[2], (*n)[3]},
-                             {(*n)[4], (*n)[5]}, {}, {}};
+      return PerturbationRow{
+          layer, choice, {(*n)[0], (*n)[1]}, {(*n)[2], (*n)[3]}, {(*n)[4], (*n)[5]}, {}, {}};
     };
     options.record = [&](const PerturbationRow& row) {
       if (!plan_.record) return;
@@ -129,10 +130,13 @@ class Measurer {
         loss  ? "increase of the cross-entropy, one layer quantized at a time, the others float"
         : mse ? "squared difference of the logits, mean over the classes, one layer quantized at a "
                 "time, the others float; not in nats"
-              : "KL divergence to the float network, one layer quantized at a time, the others float");
+              : "KL divergence to the float network, one layer quantized at a time, the others "
+                "float");
     for (const PerturbationRow& row : rows) {
       AddRow(result.report, row.layer, row.choice,
-             loss ? row.loss_increase_nats : mse ? row.output_mse : row.kl_nats);
+             loss  ? row.loss_increase_nats
+             : mse ? row.output_mse
+                   : row.kl_nats);
     }
     return result;
   }
@@ -144,8 +148,8 @@ class Measurer {
                         const BitChoice& choice) -> std::optional<SecondOrderRow> {
       const auto n = Unpack(Known(Key(layer, choice)), 6);
       if (!n) return std::nullopt;
-      return SecondOrderRow{layer, choice, {(*n)[0], (*n)[1]}, {(*n)[2], (*n)[3]},
-                            {(*n)[4], (*n)[5]}};
+      return SecondOrderRow{
+          layer, choice, {(*n)[0], (*n)[1]}, {(*n)[2], (*n)[3]}, {(*n)[4], (*n)[5]}};
     };
     options.record = [&](const SecondOrderRow& row) {
       if (!plan_.record) return;
@@ -154,8 +158,9 @@ class Measurer {
                          row.second.standard_error, row.sum.value, row.sum.standard_error}));
     };
     MeasuredSensitivity result;
-    result.report = EmptyReport("g'D + 1/2 D'HD with the quantization error D itself, one layer at "
-                                "a time; not to be trusted below 3 bits");
+    result.report = EmptyReport(
+        "g'D + 1/2 D'HD with the quantization error D itself, one layer at "
+        "a time; not to be trusted below 3 bits");
     for (const SecondOrderRow& row :
          SecondOrderIncreases(network_, data_, plan_.choices, options, context_)) {
       AddRow(result.report, row.layer, row.choice, row.sum);
@@ -176,8 +181,8 @@ class Measurer {
       journal.known = [this, key](const ObservationKey& k) -> std::optional<TraceObservation> {
         const auto n = Unpack(plan_.known(key(k)), 6);
         if (!n) return std::nullopt;
-        return TraceObservation{k, std::llround((*n)[0]), (*n)[1], (*n)[2], (*n)[3], (*n)[4],
-                                std::llround((*n)[5])};
+        return TraceObservation{k,       std::llround((*n)[0]), (*n)[1], (*n)[2], (*n)[3],
+                                (*n)[4], std::llround((*n)[5])};
       };
     }
     if (plan_.record) {
@@ -219,7 +224,7 @@ class Measurer {
 
   std::vector<TraceObservation> ObserveFirstOrder() const {
     OutputCurvatureOptions options;
-    options.method = plan_.method == "fisher" ? OutputCurvature::kEmpiricalFisher
+    options.method = plan_.method == "fisher"         ? OutputCurvature::kEmpiricalFisher
                      : plan_.method == "gauss-newton" ? OutputCurvature::kGaussNewton
                                                       : OutputCurvature::kGaussNewtonSampled;
     options.activations = activations();
@@ -269,15 +274,14 @@ class Measurer {
   MeasuredSensitivity Curvature() {
     MeasuredSensitivity result;
     result.traces = Traces();
-    const QuantizationErrors errors = MeasureQuantizationErrors(network_, data_, plan_.choices,
-                                                                context_, plan_.batch_size);
+    const QuantizationErrors errors =
+        MeasureQuantizationErrors(network_, data_, plan_.choices, context_, plan_.batch_size);
     const SensitivityReport scored =
         plan_.method == "eigenvalue"
             ? ScoreEigenvalues(graph(), result.traces, errors, plan_.choices, plan_.score)
             : ScoreCurvature(graph(), result.traces, errors, plan_.choices, plan_.score);
     result.report = EmptyReport("curvature times squared quantization error");
-    result.report.notes.insert(result.report.notes.end(), scored.notes.begin(),
-                               scored.notes.end());
+    result.report.notes.insert(result.report.notes.end(), scored.notes.begin(), scored.notes.end());
     if (plan_.method.starts_with("gauss-newton")) {
       bool same = true;
       for (std::size_t l = 0; l < graph().layers().size(); ++l) {

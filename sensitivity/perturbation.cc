@@ -155,7 +155,8 @@ class Measurement {
   std::vector<QuantizationHooks> Prepare(LayerIndex layer, std::size_t node,
                                          const std::vector<BitChoice>& choices) {
     const ExecutionState* calibration = nullptr;
-    if (network_.spec().bias_correction) {
+    if (network_.spec().Has(CalibrationStep::kBiasCorrection) ||
+        network_.spec().Has(CalibrationStep::kSequentialAdaRound)) {
       ForEachOnOneThread(RunContext{}, 1, [&](std::int64_t) {
         if (!calibration_prefix_) {
           calibration_prefix_ = network_.network().Start({CalibrationImages(network_)});

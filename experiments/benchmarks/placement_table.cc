@@ -90,7 +90,7 @@ void PrintTable(const Options& options) {
   const Dataset data = Load(options.data, options, options.samples);
   const Dataset calibration = Load(options.calibration, options, options.calibration_samples);
   QuantizationSpec spec;
-  spec.bias_correction = options.bias_correction;
+  if (!options.bias_correction) spec.calibration.clear();
   spec.placement = Placement::kRuntime;
   const CalibratedNetwork runtime(graph, &calibration, spec, "cpu", {});
   const CalibratedNetwork layers = runtime.WithPlacement(Placement::kLayerInputs);

@@ -19,7 +19,7 @@
 #include "experiments/tensor_files.h"
 #include "experiments/torch_backend.h"
 #include "space/graph/onnx_reader.h"
-#include "space/graph/rewrites.h"
+#include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -36,6 +36,7 @@ struct EvaluateOptions {
   std::string calibration;
   std::int64_t calibration_samples = 512;
   bool no_bias_correction = false;
+  std::string calibration_steps;
   std::vector<std::string> inputs;
   std::string expect;
   std::string shape;
@@ -118,18 +119,22 @@ ExitCode CompareOutput(const EvaluateOptions& options, CommandContext& context) 
 }
 
 ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
-  const LayerGraph graph = FoldBatchNorm(ReadOnnx(options.model));
+  const LayerGraph model = ReadOnnx(options.model);
+  FloatNetwork network = PrepareFloatNetwork(model, /*fold_batch_norm=*/true, {});
   CalibrationRequest request;
-  request.graph = graph;
-  BitConfig config = BitConfig::Uniform(graph.layers().size(), {});
+  BitConfig config = BitConfig::Uniform(network.graph.layers().size(), {});
   request.spec.placement = Placement::kWeightsOnly;
-  request.spec.bias_correction = false;
+  request.spec.calibration.clear();
   if (!options.config.empty()) {
-    const ImportedConfig imported = ReadAnyConfig(options.config, &graph);
+    ImportedConfig imported = ReadAnyConfig(options.config, &network.graph);
     for (const std::string& note : imported.notes) context.run.progress->Warning(note);
-    const ConfigDocument& document = imported.document;
-    config = ConfigForGraph(document, graph, options.config);
-    request = CalibrationFor(document, graph, options.config);
+    ConfigDocument& document = imported.document;
+    config = ConfigForGraph(document, network.graph, options.config);
+    const bool other_steps = !options.calibration_steps.empty();
+    if (other_steps) SetSteps(CalibrationStepsOf(options.calibration_steps), document);
+    network =
+        PrepareFloatNetwork(model, /*fold_batch_norm=*/true, StepsOf(document, options.config));
+    request = CalibrationFor(document, network.graph, options.config);
     if (!options.placement.empty()) request.spec.placement = PlacementNamed(options.placement);
     // Elsewhere quantized, a layer's correction is another one. Integer arithmetic has that of its
     // simulation.
@@ -139,9 +144,16 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
     if (options.no_bias_correction || elsewhere) {
       request.stored.corrections.clear();
     }
-    request.spec.bias_correction = !options.no_bias_correction &&
-                                   (request.spec.bias_correction || !options.calibration.empty());
-    if (request.spec.bias_correction && options.calibration.empty() &&
+    std::vector<CalibrationStep>& steps = request.spec.calibration;
+    const bool corrects = std::any_of(steps.begin(), steps.end(), [](CalibrationStep step) {
+      return InfoOf(step).phase == CalibrationPhase::kBiases;
+    });
+    if (options.no_bias_correction) {
+      RemoveBiasSteps(steps);
+    } else if (!corrects && !options.calibration.empty() && !other_steps) {
+      steps.push_back(CalibrationStep::kBiasCorrection);
+    }
+    if (request.spec.Has(CalibrationStep::kBiasCorrection) && options.calibration.empty() &&
         request.stored.corrections.empty()) {
       throw Error(ErrorId::kUsage,
                   "the configuration was measured with bias correction, and the corrected biases "
@@ -166,11 +178,14 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
   if (!options.calibration.empty() && !options.config.empty()) {
     calibration = LoadData(options.calibration, options.normalisation, options.calibration_samples);
     request.calibration = &*calibration;
-    // Scales that training found are part of the network, not of a calibration.
+    // Scales that training found, and integers chosen for the weights, are part of the network.
     StoredCalibration kept;
     kept.weight_grids = std::move(request.stored.weight_grids);
+    kept.weight_codes = std::move(request.stored.weight_codes);
     request.stored = std::move(kept);
   }
+  request.graph = std::move(network.graph);
+  request.statistics = std::move(network.statistics);
   request.device = options.device;
   const auto backend = LoadTorchBackend(context.executable_folder);
   const auto session = backend->Calibrate(request, context.run);
@@ -238,7 +253,14 @@ void AddEvaluateCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--calibration-samples", options->calibration_samples)
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--no-bias-correction", options->no_bias_correction, "Calibrate ranges only");
+  CLI::Option* no_correction = command->add_flag(
+      "--no-bias-correction", options->no_bias_correction, "Leave bias corrections out");
+  command
+      ->add_option("--calibration-steps", options->calibration_steps,
+                   "Instead of those of the configuration, which stores what they found. " +
+                       CalibrationStepsHelp())
+      ->needs("--config")
+      ->excludes(no_correction);
   CLI::Option* input = command->add_option("--input", options->inputs,
                                            "[NAME=]FILE: .npy, or raw float32 with --shape");
   CLI::Option* expect = command->add_option("--expect", options->expect,

@@ -119,13 +119,18 @@ void Calibrate(const ExportOptions& options, bool needs_ranges, ExportSource& so
                                         NameOf(source.document.placement)));
   CalibrationRequest request = CalibrationFor(source.document, *source.graph, source.place);
   request.calibration = &data;
-  // Scales that training found are part of the network, not of a calibration.
+  request.statistics = source.statistics;
+  // Scales that training found, and integers chosen for the weights, are part of the network.
   StoredCalibration kept;
   kept.weight_grids = std::move(request.stored.weight_grids);
+  kept.weight_codes = std::move(request.stored.weight_codes);
   request.stored = std::move(kept);
-  request.spec.bias_correction = !options.no_bias_correction;
-  source.document.calibration.clear();
-  if (request.spec.bias_correction) source.document.calibration = {"bias_correction"};
+  std::vector<CalibrationStep> steps = StepsOf(source.document, source.place);
+  for (std::vector<CalibrationStep>* list : {&steps, &request.spec.calibration}) {
+    RemoveBiasSteps(*list);
+    if (!options.no_bias_correction) list->push_back(CalibrationStep::kBiasCorrection);
+  }
+  source.document.calibration = NamesOf(steps);
   const auto backend = LoadTorchBackend(context.executable_folder);
   StoreQuantizers(*backend->Calibrate(request, context.run), source.place, source.document);
 }

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <sstream>
 
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -54,6 +55,23 @@ Placement PlacementNamed(const std::string& text) {
   throw Error(ErrorId::kUsage, "'" + text + "' is no placement")
       .Key("--placement")
       .Hint("weights_only, layer_inputs, runtime or integer");
+}
+
+std::vector<CalibrationStep> CalibrationStepsOf(const std::string& text) {
+  std::vector<std::string> names;
+  std::istringstream stream(text);
+  for (std::string name; text != "none" && std::getline(stream, name, ',');) names.push_back(name);
+  try {
+    return ParseCalibrationSteps(names);
+  } catch (const Error& error) {
+    throw Error(error).Key("--calibration-steps");
+  }
+}
+
+std::string CalibrationStepsHelp() {
+  std::string text = "Steps with commas between, or none:";
+  for (const CalibrationStepInfo& info : CalibrationStepTable()) text += " " + info.name;
+  return text;
 }
 
 void RequireWritable(const std::filesystem::path& path) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "space/choices/calibration_step.h"
 #include "space/choices/placement.h"
 
 namespace bitsearch {
@@ -23,6 +24,12 @@ CLI::Validator NumberText(double min = std::numeric_limits<double>::lowest(),
 
 /// The placement of `--placement TEXT`. Throws Error(kUsage) naming those that exist.
 Placement PlacementNamed(const std::string& text);
+
+/// The steps of `--calibration-steps TEXT`: names with commas, or "none". Throws Error(kUsage) for
+/// an unknown step, and for an order that makes no sense.
+std::vector<CalibrationStep> CalibrationStepsOf(const std::string& text);
+/// What `--help` says of it.
+std::string CalibrationStepsHelp();
 
 /// Throws Error(kFileWrite) if no file can be made at `path`: before hours of work, not after.
 /// An empty path asks for no file.

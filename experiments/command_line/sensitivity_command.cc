@@ -18,7 +18,7 @@
 #include "sensitivity/measure.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/graph/onnx_reader.h"
-#include "space/graph/rewrites.h"
+#include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 
@@ -42,6 +42,7 @@ struct SensitivityOptions {
   std::string calibration;
   std::int64_t calibration_samples = 512;
   bool no_bias_correction = false;
+  std::string calibration_steps = "bias_correction";
   std::uint64_t seed = 0;
   std::string device = "cpu";
   std::string out;
@@ -86,9 +87,13 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   const auto weights = FormatsOf(options.weight_bits, "--weight-bits");
   const auto activations = FormatsOf(options.activation_bits, "--activation-bits");
   CalibrationRequest calibration;
-  calibration.graph = FoldBatchNorm(ReadOnnx(options.model));
+  calibration.spec.calibration = CalibrationStepsOf(options.calibration_steps);
+  if (options.no_bias_correction) RemoveBiasSteps(calibration.spec.calibration);
+  FloatNetwork network = PrepareFloatNetwork(ReadOnnx(options.model), /*fold_batch_norm=*/true,
+                                             calibration.spec.calibration);
+  calibration.graph = std::move(network.graph);
+  calibration.statistics = std::move(network.statistics);
   calibration.device = options.device;
-  calibration.spec.bias_correction = !options.no_bias_correction;
   bool quantizes_activations = false;
   for (const NumberFormat format : activations) {
     quantizes_activations = quantizes_activations || format != NumberFormat::Float32();
@@ -200,7 +205,11 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
       ->add_option("--calibration-samples", options->calibration_samples, "Use the first N of them")
       ->check(IntegerText(1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--no-bias-correction", options->no_bias_correction, "Calibrate ranges only");
+  CLI::Option* no_correction = command->add_flag(
+      "--no-bias-correction", options->no_bias_correction, "Leave bias corrections out");
+  command->add_option("--calibration-steps", options->calibration_steps, CalibrationStepsHelp())
+      ->excludes(no_correction)
+      ->capture_default_str();
   command->add_option("--seed", options->seed, "Root of every random stream")
       ->check(IntegerText(0, std::numeric_limits<std::int64_t>::max()))
       ->capture_default_str();

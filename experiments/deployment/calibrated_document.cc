@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "space/quantizer/tensor_plan.h"
+#include "space/quantizer/weight_quantizer.h"
+#include "space/support/error.h"
 
 namespace bitsearch {
 
@@ -14,9 +16,40 @@ CalibrationRequest CalibrationFor(const ConfigDocument& document, const LayerGra
   request.spec.placement = document.placement;
   if (document.weights) request.spec.weight = *document.weights;
   request.stored = StoredCalibrationOf(document, graph, path);
-  request.spec.bias_correction = std::find(document.calibration.begin(), document.calibration.end(),
-                                           "bias_correction") != document.calibration.end();
+  request.spec.calibration = StepsOf(document, path);
+  // What stands in the file is not found anew.
+  const bool has_codes =
+      std::all_of(document.layers.begin(), document.layers.end(), [](const ConfigLayer& layer) {
+        return !IsAffine(layer.choice.weight) ||
+               (layer.quantizers.weight && !layer.quantizers.weight->codes.empty());
+      });
+  if (has_codes) {
+    std::erase_if(request.spec.calibration, [](CalibrationStep step) {
+      return InfoOf(step).phase == CalibrationPhase::kWeights;
+    });
+  }
   return request;
+}
+
+std::vector<CalibrationStep> StepsOf(const ConfigDocument& document, const std::string& path) {
+  try {
+    return ParseCalibrationSteps(document.calibration);
+  } catch (const Error& error) {
+    throw Error(ErrorId::kConfigLayers, error.message())
+        .At({path})
+        .Key("calibration")
+        .Hint(error.hint());
+  }
+}
+
+void SetSteps(const std::vector<CalibrationStep>& steps, ConfigDocument& document) {
+  document.calibration = NamesOf(steps);
+  document.tensors.clear();
+  for (ConfigLayer& layer : document.layers) {
+    layer.quantizers.activation.reset();
+    layer.quantizers.correction = {};
+    if (layer.quantizers.weight) layer.quantizers.weight->codes.clear();
+  }
 }
 
 bool LacksRanges(const ConfigDocument& document, Placement placement) {

@@ -2,12 +2,14 @@
 
 #include <filesystem>
 
+#include "experiments/deployment/calibrated_document.h"
 #include "experiments/deployment/formats/config_format.h"
 #include "experiments/experiment.h"
 #include "experiments/run_directory.h"
 #include "experiments/search_run.h"
 #include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
+#include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
 #include "space/support/hash.h"
@@ -60,9 +62,12 @@ RunChoice ChoiceOfRun(const fs::path& run, const Experiment& experiment,
       .Hint(nearest.empty() ? "name one of them" : "did you mean \"" + nearest + "\"?");
 }
 
-LayerGraph ReadGraph(const fs::path& model, bool fold_batch_norm) {
-  LayerGraph graph = ReadOnnx(model);
-  return fold_batch_norm ? FoldBatchNorm(graph) : graph;
+/// The network as the document's calibration changed it.
+void TakeGraph(const LayerGraph& model, bool fold_batch_norm, ExportSource& source) {
+  FloatNetwork network =
+      PrepareFloatNetwork(model, fold_batch_norm, StepsOf(source.document, source.place));
+  source.graph = std::move(network.graph);
+  source.statistics = std::move(network.statistics);
 }
 
 }  // namespace
@@ -75,25 +80,27 @@ ExportSource LoadExportSource(const std::string& what, const std::string& model,
     const Experiment experiment =
         ReadExperiment((run / RunDirectory::kConfiguration).string(), {}, ExperimentUse::kRun);
     const RunChoice chosen = ChoiceOfRun(run, experiment, choice);
-    if (wants_graph || !model.empty()) {
-      const fs::path own = chosen.model.empty() ? experiment.model.file : run / chosen.model;
-      source.graph =
-          ReadGraph(model.empty() ? own : fs::path(model), experiment.model.fold_batch_norm);
-    }
     source.report_data = experiment.data.report;
     source.place = (run / chosen.config).string();
     source.document = ReadConfigJson(source.place);
+    if (wants_graph || !model.empty()) {
+      const fs::path own = chosen.model.empty() ? experiment.model.file : run / chosen.model;
+      TakeGraph(ReadOnnx(model.empty() ? own : fs::path(model)), experiment.model.fold_batch_norm,
+                source);
+    }
   } else {
     if (!choice.empty()) {
       throw Error(ErrorId::kUsage, "only a run has several choices")
           .Key("--choice")
           .Hint("name the run's folder instead of " + what);
     }
-    if (!model.empty()) source.graph = ReadGraph(model, /*fold_batch_norm=*/true);
+    std::optional<LayerGraph> graph;
+    if (!model.empty()) graph = FoldBatchNorm(ReadOnnx(model));
     source.place = what;
-    ImportedConfig imported = ReadAnyConfig(what, source.graph ? &*source.graph : nullptr);
+    ImportedConfig imported = ReadAnyConfig(what, graph ? &*graph : nullptr);
     source.document = std::move(imported.document);
     source.notes = std::move(imported.notes);
+    if (graph) TakeGraph(ReadOnnx(model), /*fold_batch_norm=*/true, source);
   }
   if (!model.empty() && !source.document.model_sha256.empty() &&
       Sha256OfFile(model) != source.document.model_sha256) {

@@ -8,6 +8,7 @@
 
 #include "experiments/config_file.h"
 #include "space/graph/layer_graph.h"
+#include "space/graph/rewrites.h"
 #include "space/network/dataset.h"
 
 namespace bitsearch {
@@ -15,8 +16,10 @@ namespace bitsearch {
 /// A configuration and, where it is known, its network.
 struct ExportSource {
   ConfigDocument document;
-  /// BN folded as the run had it (from a file: folded); none where no model is given or wanted.
+  /// BN folded as the run had it (from a file: folded), equalised where the configuration's
+  /// calibration says so; none where no model is given or wanted.
   std::optional<LayerGraph> graph;
+  BatchNormMap statistics;  ///< Of the normalisation that was folded.
   /// The records that a run reports on; none from a file.
   std::optional<DataSpec> report_data;
   /// The configuration's file, for messages.

@@ -29,18 +29,19 @@ void RequireGridCount(const Layer& layer, const WeightQuantizerSpec& spec, const
 
 }  // namespace
 
-std::vector<float> ExportedWeight::ScaleOfElements(const Shape& shape, int channel_axis) const {
+std::vector<float> ExportedWeight::Values(const Shape& shape, int channel_axis) const {
   const auto axis = static_cast<std::size_t>(channel_axis);
   std::size_t inner = 1;
   for (std::size_t a = axis + 1; a < shape.size(); ++a) {
     inner *= static_cast<std::size_t>(shape[a]);
   }
-  std::vector<float> scales(codes.size());
-  for (std::size_t i = 0; i < scales.size(); ++i) {
+  std::vector<float> values(codes.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
     const std::size_t channel = i / inner % static_cast<std::size_t>(shape[axis]);
-    scales[i] = grids[grids.size() == 1 ? 0 : channel].scale;
+    const AffineGrid& grid = grids[grids.size() == 1 ? 0 : channel];
+    values[i] = grid.scale * static_cast<float>(codes[i] - grid.zero_point);
   }
-  return scales;
+  return values;
 }
 
 DataType IntegerType(int bits, bool is_signed, bool two_bits, bool four_bits) {
@@ -83,6 +84,11 @@ ExportedWeight WeightOnGrids(const Layer& layer, const ConfigLayer& entry, const
       static_cast<std::size_t>(value.shape()[static_cast<std::size_t>(layer.output_channel_axis)]);
   weight.groups = std::max<std::size_t>(1, weight.grids.size() / channels);
   RequireGridCount(layer, spec, value.shape(), weight.grids.size(), path);
+  if (!two_levels && stored && !stored->codes.empty()) {
+    weight.codes.assign(stored->codes.begin(), stored->codes.end());
+    weight.chosen = true;
+    return weight;
+  }
   const std::vector<std::int32_t> codes =
       WeightCodes(values, value.shape(), layer.output_channel_axis, weight.grids, spec.granularity,
                   spec.group_size);

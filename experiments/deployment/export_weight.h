@@ -19,10 +19,11 @@ struct ExportedWeight {
   std::vector<std::int64_t> codes;  ///< In the tensor's own order.
   std::vector<AffineGrid> grids;    ///< Channel-major, as QuantizedWeight's.
   std::size_t groups = 1;           ///< Per output channel.
+  bool chosen = false;              ///< The codes need not be the nearest: calibration chose them.
 
-  /// The scale of each element of a tensor of `shape`, whose channels lie on `channel_axis`; one
+  /// What the codes of a tensor of `shape`, whose channels lie on `channel_axis`, stand for; one
   /// group per channel.
-  std::vector<float> ScaleOfElements(const Shape& shape, int channel_axis) const;
+  std::vector<float> Values(const Shape& shape, int channel_axis) const;
 };
 
 /// The narrowest integer type for codes of `bits` bits, among those of 8 and 16 bits and, where

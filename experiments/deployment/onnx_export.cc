@@ -271,14 +271,10 @@ class Builder {
     if (storage.block_size > 0) {
       throw Refuse(layer, "QONNX has no weights in groups", "use granularity: per_channel");
     }
-    if (format.kind() == NumberFormat::Kind::kTernary || format.bits() == 1) {
+    if (weight.chosen || format.kind() == NumberFormat::Kind::kTernary || format.bits() == 1) {
       // Rounding to the nearest level is not how these are made, so their values are written.
-      std::vector<float> values(weight.codes.size());
       const Shape& shape = tensor.constant->shape();
-      const std::vector<float> scale_of = weight.ScaleOfElements(shape, layer.output_channel_axis);
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        values[i] = scale_of[i] * static_cast<float>(weight.codes[i]);
-      }
+      const std::vector<float> values = weight.Values(shape, layer.output_channel_axis);
       result_.graph.SetConstant(*layer.weight, TensorValue::FromFloats(shape, values));
     }
     if (!storage.scale_shape.empty()) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "space/choices/calibration_step.h"
 #include "space/choices/placement.h"
 
 namespace bitsearch {
@@ -27,6 +28,9 @@ enum class RangeMethod : std::uint8_t {
   kMinMax,
   kPercentile,  ///< Two-sided, linear interpolation between order statistics.
   kMse,         ///< The clipped range with the least mean squared error, by search.
+  kAciq,        ///< The analytic clipping of the better fitting of a Laplace and a normal (ACIQ).
+  kKl,          ///< The clipped range whose histogram keeps most information (least KL).
+  kMovingAverage,  ///< Activations: exponential average of the batches' minima and maxima.
 };
 
 /// Each method with its name in YAML files and configurations: "min_max", …
@@ -59,9 +63,16 @@ struct QuantizationSpec {
   Placement placement = Placement::kLayerInputs;
   WeightQuantizerSpec weight;
   ActivationQuantizerSpec activation;
-  /// Restore each quantized layer's mean output per channel on the calibration set, layer by layer
-  /// in topological order, each with all earlier layers quantized and corrected.
-  bool bias_correction = true;
+  /// In order. By default each quantized layer's mean output per channel on the calibration set is
+  /// restored, layer by layer in topological order, each with all earlier layers quantized and
+  /// corrected.
+  std::vector<CalibrationStep> calibration{CalibrationStep::kBiasCorrection};
+
+  bool Has(CalibrationStep step) const;
+  /// Whether some step makes weights other integers than the nearest on their final scales.
+  bool ChoosesIntegers() const;
+  /// Whether some step reads calibration data (activation ranges apart).
+  bool StepsNeedData() const;
 };
 
 }  // namespace bitsearch

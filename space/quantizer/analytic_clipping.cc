@@ -106,22 +106,10 @@ std::vector<int> AllocateChannelBits(std::span<const double> alpha, int mean_bit
   return allocate(low);
 }
 
-void CorrectMeanAndSpread(std::span<const float> original, std::span<float> quantized,
-                          std::size_t channel_size) {
-  for (std::size_t start = 0; start + channel_size <= original.size(); start += channel_size) {
-    const std::span<const float> before = original.subspan(start, channel_size);
-    const std::span<float> after = quantized.subspan(start, channel_size);
-    const auto moments = [](std::span<const float> values) {
-      const TensorFit fit = FitTensor(values, TensorShapeFamily::kNormal);
-      return std::pair(fit.centre, fit.spread);
-    };
-    const auto [wanted_mean, wanted_spread] = moments(before);
-    const auto [mean, spread] = moments(after);
-    const double xi = spread > 0.0 ? wanted_spread / spread : 1.0;
-    for (float& value : after) {
-      value = static_cast<float>(xi * (value - mean) + wanted_mean);
-    }
-  }
+double SpreadRatio(std::span<const float> original, std::span<const float> quantized) {
+  const double wanted = FitTensor(original, TensorShapeFamily::kNormal).spread;
+  const double spread = FitTensor(quantized, TensorShapeFamily::kNormal).spread;
+  return spread > 0.0 && wanted > 0.0 ? wanted / spread : 1.0;
 }
 
 }  // namespace bitsearch

@@ -1,7 +1,7 @@
 #pragma once
 // ACIQ (Banner, Nahshan, Soudry, NeurIPS 2019): clipping values that minimise the expected squared
-// error of a Laplace or normal tensor, per-channel bit allocation, and the correction of a quantized
-// weight's mean and spread. Torch-free; formulas in terms of plain numbers.
+// error of a Laplace or normal tensor, per-channel bit allocation, and how far a quantized weight's
+// spread is off. Torch-free; formulas in terms of plain numbers.
 
 #include <cstdint>
 #include <span>
@@ -40,9 +40,7 @@ Range AnalyticRange(std::span<const float> values, int bits, bool non_negative);
 /// bits allow. `alpha`: clipping value of each channel, ≥ 0.
 std::vector<int> AllocateChannelBits(std::span<const double> alpha, int mean_bits);
 
-/// W'_c ← ξ_c (W'_c + μ_c): makes mean and spread of each quantized channel those of the original.
-/// `channel_size` consecutive values form a channel.
-void CorrectMeanAndSpread(std::span<const float> original, std::span<float> quantized,
-                          std::size_t channel_size);
+/// ξ: the deviation of `original` over that of `quantized`; 1 where either has none.
+double SpreadRatio(std::span<const float> original, std::span<const float> quantized);
 
 }  // namespace bitsearch

@@ -4,7 +4,9 @@
 
 #include "space/network/batches_torch.h"
 #include "space/network/thread_budget_torch.h"
+#include "space/quantizer/analytic_clipping.h"
 #include "space/quantizer/calibration_state_torch.h"
+#include "space/quantizer/input_moments_torch.h"
 #include "space/quantizer/quantized_network_torch.h"
 #include "space/quantizer/ranges.h"
 #include "space/support/error.h"
@@ -16,6 +18,13 @@ namespace {
 constexpr std::int64_t kMostRangeValues = 1 << 25;
 
 bool QuantizesActivations(Placement placement) { return placement != Placement::kWeightsOnly; }
+
+// Values of 32 records, as moving averages of minima and maxima are taken.
+std::size_t AveragedBatch(const at::Tensor& value, std::int64_t stride) {
+  constexpr std::int64_t kRecords = 32;
+  const std::int64_t per_record = value.numel() / std::max<std::int64_t>(1, value.size(0));
+  return static_cast<std::size_t>(std::max<std::int64_t>(1, kRecords * per_record / stride));
+}
 
 MeasuredTensor Measure(const at::Tensor& value, const RangeSpec& spec) {
   const at::Tensor flat = value.to(at::kCPU).contiguous().view({-1});
@@ -29,7 +38,11 @@ MeasuredTensor Measure(const at::Tensor& value, const RangeSpec& spec) {
       return {MinMaxRange(values), {}};
     case RangeMethod::kPercentile:
       return {PercentileRange(values, spec.percentile), {}};
+    case RangeMethod::kMovingAverage:
+      return {MovingAverageRange(values, AveragedBatch(value, stride)), {}};
     case RangeMethod::kMse:
+    case RangeMethod::kAciq:
+    case RangeMethod::kKl:
       break;
   }
   const Range range = MinMaxRange(values);
@@ -67,6 +80,7 @@ class CalibrationHooks : public ExecutionHooks {
     }
     measured.resize(graph.tensors().size());
     means.resize(graph.layers().size());
+    if (spec.Has(CalibrationStep::kAdaRound)) moments.resize(graph.layers().size());
   }
 
   at::Tensor OnInput(NodeIndex node, std::size_t slot, at::Tensor value) override {
@@ -74,12 +88,22 @@ class CalibrationHooks : public ExecutionHooks {
     if (wanted_[tensor] && !measured[tensor]) {
       measured[tensor] = Measure(value, spec_.activation.range);
     }
+    const std::optional<std::size_t> layer = layer_of_node_[node.value];
+    if (!moments.empty() && layer && slot == graph_.layers()[*layer].input_slot) {
+      // What a bias step behind it takes out anyway is no error.
+      const bool centred = spec_.Has(CalibrationStep::kBiasCorrection) ||
+                           spec_.Has(CalibrationStep::kAnalyticBiasCorrection);
+      if (auto found =
+              MeasureInputMoments(graph_, graph_.layers()[*layer], value, value, centred)) {
+        moments[*layer] = std::make_shared<const InputMoments>(*std::move(found));
+      }
+    }
     return value;
   }
 
   at::Tensor OnOutput(NodeIndex node, std::size_t, at::Tensor value) override {
     const std::optional<std::size_t> layer = layer_of_node_[node.value];
-    if (layer && spec_.bias_correction) {
+    if (layer && spec_.Has(CalibrationStep::kBiasCorrection)) {
       means[*layer] = ChannelMean(value, ChannelsAreLast(graph_.node(node)));
     }
     return value;
@@ -87,6 +111,7 @@ class CalibrationHooks : public ExecutionHooks {
 
   std::vector<std::optional<MeasuredTensor>> measured;
   std::vector<at::Tensor> means;
+  std::vector<std::shared_ptr<const InputMoments>> moments;
 
  private:
   const LayerGraph& graph_;
@@ -104,10 +129,20 @@ Range RangeOf(const CalibratedNetwork::State& state, TensorIndex tensor, NumberF
   }
   const MeasuredTensor& measured = *state.measured[tensor.value];
   const ActivationQuantizerSpec& spec = state.spec.activation;
-  if (spec.range.method == RangeMethod::kMse && format.is_integer()) {
-    return MseRange(measured.sample, format.bits(), spec.symmetric, false);
+  if (!format.is_integer()) return measured.range;
+  switch (spec.range.method) {
+    case RangeMethod::kMse:
+      return MseRange(measured.sample, format.bits(), spec.symmetric, false);
+    case RangeMethod::kAciq: {
+      // Behind a ReLU: half of a density. A symmetric grid spends half of its codes on nothing.
+      const bool half = measured.range.low >= 0.0F && !spec.symmetric;
+      return AnalyticRange(measured.sample, format.bits(), half);
+    }
+    case RangeMethod::kKl:
+      return KlRange(measured.sample, format.bits());
+    default:
+      return measured.range;
   }
-  return measured.range;
 }
 
 AffineGrid GridOf(const CalibratedNetwork::State& state, TensorIndex tensor, NumberFormat format) {
@@ -124,6 +159,36 @@ void RequireActivationFormat(const LayerGraph& graph, LayerIndex layer, NumberFo
       .Hint("use integers of 1–16 bits, fp16, bf16 or fp32");
 }
 
+QuantizedWeight MakeWeight(const CalibratedNetwork::State& state, LayerIndex index,
+                           NumberFormat format) {
+  const LayerGraph& graph = state.network.graph();
+  const Layer& layer = graph.layer(index);
+  const TensorValue& weight = *graph.tensor(*layer.weight).constant;
+  const Shape& shape = weight.shape();
+  const int axis = layer.output_channel_axis;
+  const WeightQuantizerSpec& spec = state.spec.weight;
+  const auto of_layer = [&](const auto& stored) {
+    return index.value < stored.size() && !stored[index.value].empty() && IsAffine(format);
+  };
+  const StoredCalibration& stored = state.stored;
+  if (of_layer(stored.weight_grids)) {
+    const std::vector<AffineGrid>& grids = stored.weight_grids[index.value];
+    return of_layer(stored.weight_codes)
+               ? WeightOfCodes(weight.Floats(), stored.weight_codes[index.value], shape, axis,
+                               grids, spec.group_size)
+               : QuantizeWeightOnGrids(weight.Floats(), shape, axis, grids, spec.group_size);
+  }
+  QuantizedWeight made = QuantizeWeight(weight.Floats(), shape, axis, format, spec);
+  if (!IsAffine(format)) return made;
+  if (state.spec.Has(CalibrationStep::kWeightCorrection)) {
+    CorrectSpread(weight.Floats(), shape, axis, spec, made);
+  }
+  if (index.value < state.input_moments.size() && state.input_moments[index.value]) {
+    ReconstructLayer(weight.Floats(), shape, axis, spec, *state.input_moments[index.value], made);
+  }
+  return made;
+}
+
 // Whether what is stored can take the place of measured ranges.
 bool HasStoredGrids(const StoredCalibration& stored, Placement placement) {
   return QuantizesTensors(placement) ? !stored.tensors.empty() : !stored.grids.empty();
@@ -133,20 +198,36 @@ bool HasStoredGrids(const StoredCalibration& stored, Placement placement) {
 
 CalibratedNetwork::CalibratedNetwork(LayerGraph graph, const Dataset* calibration,
                                      const QuantizationSpec& spec, const std::string& device,
-                                     const RunContext& context, StoredCalibration stored)
+                                     const RunContext& context, StoredCalibration stored,
+                                     BatchNormMap statistics)
     : state_(std::make_unique<State>(Network(std::move(graph), device), spec)) {
   state_->stored = std::move(stored);
+  state_->statistics = std::move(statistics);
+  const bool has_corrections = !state_->stored.corrections.empty();
+  if (spec.Has(CalibrationStep::kAnalyticBiasCorrection) && !has_corrections &&
+      state_->statistics.empty()) {
+    throw Error(ErrorId::kUsage,
+                "analytic_bias_correction reads the statistics of folded batch normalisation, and "
+                "this network has none")
+        .Key("calibration")
+        .Hint("use bias_correction with calibration data");
+  }
   const std::vector<std::optional<AffineGrid>>& grids = state_->stored.grids;
   const bool all_stored =
       !QuantizesTensors(spec.placement) && !grids.empty() &&
       std::all_of(grids.begin(), grids.end(), [](const auto& grid) { return grid.has_value(); });
-  const bool corrects = spec.bias_correction && state_->stored.corrections.empty();
-  if (!corrects && (all_stored || !QuantizesActivations(spec.placement))) return;
+  const bool corrects = spec.Has(CalibrationStep::kBiasCorrection) && !has_corrections;
+  const bool rounds =
+      state_->stored.weight_codes.empty() &&
+      (spec.Has(CalibrationStep::kAdaRound) || spec.Has(CalibrationStep::kSequentialAdaRound));
+  const bool adjusts = corrects || rounds;
+  if (!adjusts && (all_stored || !QuantizesActivations(spec.placement))) return;
   if (calibration == nullptr || calibration->size() == 0) {
     // What has no grid may stay float.
-    if (!corrects && HasStoredGrids(state_->stored, spec.placement)) return;
-    throw Error(ErrorId::kDataCount, "activation ranges and bias correction need calibration data")
-        .Hint("give --calibration, or quantize weights only without bias correction");
+    if (!adjusts && HasStoredGrids(state_->stored, spec.placement)) return;
+    throw Error(ErrorId::kDataCount,
+                "activation ranges, bias correction and learned rounding need calibration data")
+        .Hint("give --calibration, or quantize weights only without these steps");
   }
   ForEachOnOneThread(context, 1, [&](std::int64_t) {
     state_->images = ImageBatch(*calibration, 0, calibration->size()).to(state_->network.device());
@@ -154,6 +235,7 @@ CalibratedNetwork::CalibratedNetwork(LayerGraph graph, const Dataset* calibratio
     state_->network.Forward(state_->images, &hooks);
     state_->measured = std::move(hooks.measured);
     state_->output_mean = std::move(hooks.means);
+    state_->input_moments = std::move(hooks.moments);
   });
 }
 
@@ -168,6 +250,8 @@ CalibratedNetwork CalibratedNetwork::WithPlacement(Placement placement) const {
   state->measured = state_->measured;
   state->stored = state_->stored;
   state->output_mean = state_->output_mean;
+  state->input_moments = state_->input_moments;
+  state->statistics = state_->statistics;
   return CalibratedNetwork(std::move(state));
 }
 
@@ -218,20 +302,15 @@ const QuantizedWeight& CalibratedNetwork::Weight(LayerIndex layer, NumberFormat 
   const auto key = std::pair(layer.value, format);
   auto found = state_->weights.find(key);
   if (found == state_->weights.end()) {
-    const Layer& described = graph().layer(layer);
-    const TensorValue& weight = *graph().tensor(*described.weight).constant;
-    const auto& stored = state_->stored.weight_grids;
-    const bool on_stored = layer.value < stored.size() && !stored[layer.value].empty() &&
-                           format.is_integer() && format.bits() > 1;
-    QuantizedWeight made =
-        on_stored
-            ? QuantizeWeightOnGrids(weight.Floats(), weight.shape(), described.output_channel_axis,
-                                    stored[layer.value], state_->spec.weight.group_size)
-            : QuantizeWeight(weight.Floats(), weight.shape(), described.output_channel_axis, format,
-                             state_->spec.weight);
+    QuantizedWeight made = MakeWeight(*state_, layer, format);
     found = state_->weights.emplace(key, std::move(made)).first;
   }
   return found->second;
+}
+
+bool CalibratedNetwork::HasStoredCodes(LayerIndex layer) const {
+  const auto& codes = state_->stored.weight_codes;
+  return layer.value < codes.size() && !codes[layer.value].empty();
 }
 
 const at::Tensor& CalibrationImages(const CalibratedNetwork& network) {

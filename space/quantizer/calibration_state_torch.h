@@ -4,12 +4,14 @@
 #include <torch/torch.h>
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "space/network/network_torch.h"
+#include "space/quantizer/layer_reconstruction.h"
 #include "space/quantizer/quantized_network.h"
 
 namespace bitsearch {
@@ -17,7 +19,7 @@ namespace bitsearch {
 /// Range and values of one tensor on the calibration set.
 struct MeasuredTensor {
   Range range;                ///< By min-max or percentile.
-  std::vector<float> sample;  ///< For RangeMethod::kMse only.
+  std::vector<float> sample;  ///< For methods whose range depends on the bits.
 };
 
 struct CalibratedNetwork::State {
@@ -29,6 +31,9 @@ struct CalibratedNetwork::State {
   std::vector<std::optional<MeasuredTensor>> measured;  ///< By TensorIndex; empty without data.
   StoredCalibration stored;
   std::vector<at::Tensor> output_mean;  ///< By layer: float mean per output channel.
+  /// By layer, for adaround; null where the layer's integers are the nearest. Empty without it.
+  std::vector<std::shared_ptr<const InputMoments>> input_moments;
+  BatchNormMap statistics;
   mutable std::mutex mutex;
   mutable std::map<std::pair<std::size_t, NumberFormat>, QuantizedWeight> weights;
 };

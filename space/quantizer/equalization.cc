@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "space/quantizer/clip_bounds.h"
 #include "space/quantizer/layer_weights.h"
 
 namespace bitsearch {
@@ -16,28 +17,14 @@ bool IsConstantInput(const LayerGraph& graph, const Node& node, std::size_t slot
          graph.tensor(*node.inputs[slot]).constant.has_value();
 }
 
-std::optional<float> ConstantScalar(const LayerGraph& graph, const Node& node, std::size_t slot) {
-  if (!IsConstantInput(graph, node, slot)) return std::nullopt;
-  const std::vector<float> values = graph.tensor(*node.inputs[slot]).constant->ToFloats();
-  return values.size() == 1 ? std::optional(values[0]) : std::nullopt;
-}
-
-// Clip's bounds: attributes before opset 11, inputs since.
-std::pair<float, float> ClipBounds(const LayerGraph& graph, const Node& node) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const float low = node.attributes.Float("min", ConstantScalar(graph, node, 1).value_or(-kInfinity));
-  const float high = node.attributes.Float("max", ConstantScalar(graph, node, 2).value_or(kInfinity));
-  return {low, high};
-}
-
 bool ScalesThrough(const LayerGraph& graph, const Node& node) {
   static const std::vector<std::string> kAlways = {
-      "Relu", "LeakyRelu", "Identity", "Dropout", "MaxPool", "AveragePool", "GlobalAveragePool",
-      "GlobalMaxPool"};
+      "Relu",    "LeakyRelu",   "Identity",          "Dropout",
+      "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"};
   if (std::find(kAlways.begin(), kAlways.end(), node.op) != kAlways.end()) return true;
   if (node.op == "PRelu") return IsConstantInput(graph, node, 1);
   if (node.op == "Clip") {
-    const auto [low, high] = ClipBounds(graph, node);
+    const auto [low, high] = ClipBoundsOf(graph, node);
     return low == 0.0F && std::isinf(high);
   }
   if (node.op == "Flatten") {
@@ -198,10 +185,12 @@ LayerGraph ReplaceRelu6(const LayerGraph& graph) {
   const auto layer_of_node = LayersByNode(graph);
   const auto is_relu6 = [&](const Node& node) {
     if (node.op != "Clip") return false;
-    const auto [low, high] = ClipBounds(graph, node);
+    const auto [low, high] = ClipBoundsOf(graph, node);
     return low == 0.0F && high == 6.0F;
   };
-  const auto passes = [&](const Node& node) { return ScalesThrough(graph, node) || is_relu6(node); };
+  const auto passes = [&](const Node& node) {
+    return ScalesThrough(graph, node) || is_relu6(node);
+  };
   for (const Layer& first : graph.layers()) {
     if (!WalkFrom(graph, layer_of_node, first, passes).second) continue;
     TensorIndex tensor = first.output;
@@ -226,8 +215,7 @@ LayerGraph AbsorbHighBiases(const LayerGraph& graph, BatchNormMap& statistics) {
     if (!WalkFrom(graph, layer_of_node, first, passes).through_relu) continue;
     std::vector<float> shift(entry->second.beta.size());
     for (std::size_t c = 0; c < shift.size(); ++c) {
-      shift[c] =
-          std::max(0.0F, entry->second.beta[c] - 3.0F * std::fabs(entry->second.gamma[c]));
+      shift[c] = std::max(0.0F, entry->second.beta[c] - 3.0F * std::fabs(entry->second.gamma[c]));
       entry->second.beta[c] -= shift[c];
     }
     std::vector<float> b1 = FloatsOf(result, *first.bias);

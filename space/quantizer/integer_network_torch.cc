@@ -185,8 +185,11 @@ bool IntegerHooks::PrepareLayer(const CalibratedNetwork& network, const BitChoic
   std::int64_t bound = LargestStep(*grids_[layer.input.value]);
   if (layer.weight) {
     const Shape& shape = graph_.tensor(*layer.weight).constant->shape();
-    const IntegerWeight weight =
-        ToIntegers(network.Weight(index, choice.weight), shape, layer.output_channel_axis);
+    // The configuration's own integers, on the layer's grids.
+    QuantizedWeight quantized = network.Weight(index, choice.weight);
+    const at::Tensor values = quantization.weight.to(at::kCPU).contiguous();
+    quantized.values.assign(values.data_ptr<float>(), values.data_ptr<float>() + values.numel());
+    const IntegerWeight weight = ToIntegers(quantized, shape, layer.output_channel_axis);
     bound *= weight.largest_sum;
     node.weight = at::tensor(weight.steps).view(shape);
   } else {

@@ -5,9 +5,9 @@
 #include <span>
 #include <utility>
 
-#include "space/network/thread_budget_torch.h"
+#include "space/quantizer/calibration_run_torch.h"
 #include "space/quantizer/calibration_state_torch.h"
-#include "space/quantizer/integer_arithmetic.h"
+#include "space/quantizer/channel_moments.h"
 #include "space/quantizer/quantized_network_torch.h"
 #include "space/support/error.h"
 
@@ -15,78 +15,6 @@ namespace bitsearch {
 namespace {
 
 using NodeQuantization = QuantizationHooks::NodeQuantization;
-
-// A bias as the runtime holds it: INT32 on the scale of the products where the layer is integer.
-// Where one channel does not fit (16-bit products), the layer runs in floating point as it is.
-at::Tensor RoundedBias(NodeQuantization& node, const at::Tensor& bias) {
-  if (node.product_scale.empty()) return bias;
-  const at::Tensor host = bias.to(at::kCPU).contiguous();
-  const std::span values(host.data_ptr<float>(), static_cast<std::size_t>(host.numel()));
-  if (!FitsIntegerBias(values, node.product_scale)) {
-    node.product_scale.clear();
-    node.integer_bias.clear();
-    return bias;
-  }
-  at::Tensor rounded = at::empty_like(host);
-  node.integer_bias.resize(static_cast<std::size_t>(host.numel()));
-  for (std::size_t c = 0; c < node.integer_bias.size(); ++c) {
-    const float scale = node.product_scale[c % node.product_scale.size()];
-    node.integer_bias[c] = QuantizeBias(host.data_ptr<float>()[c], scale);
-    rounded.data_ptr<float>()[c] = static_cast<float>(node.integer_bias[c]) * scale;
-  }
-  return rounded.to(bias.device());
-}
-
-// Runs the quantized network on the calibration images and shifts each quantized layer's output
-// back to the float mean before the next layer sees it: one forward pass corrects every layer.
-class BiasCorrectionHooks : public ExecutionHooks {
- public:
-  BiasCorrectionHooks(const LayerGraph& graph, const std::vector<at::Tensor>& means,
-                      const std::vector<bool>& quantized, QuantizationHooks& target)
-      : graph_(graph), target_(target), mean_of_node_(graph.nodes().size()) {
-    for (std::size_t l = 0; l < graph.layers().size(); ++l) {
-      if (quantized[l]) mean_of_node_[graph.layers()[l].node.value] = means[l];
-    }
-  }
-
-  at::Tensor OnInput(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    return target_.OnInput(node, slot, std::move(value));
-  }
-  at::Tensor OnConstant(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    value = target_.OnConstant(node, slot, std::move(value));
-    if (slot == QuantizationHooks::kBiasSlot) biases_[node.value] = value;
-    return value;
-  }
-  at::Tensor OnOutput(NodeIndex node, std::size_t slot, at::Tensor value) override {
-    value = target_.ShiftOutput(node, std::move(value));
-    if (mean_of_node_[node.value].defined()) value = Correct(node, value);
-    return target_.QuantizeOutput(node, slot, std::move(value));
-  }
-
- private:
-  at::Tensor Correct(NodeIndex node, const at::Tensor& value) {
-    NodeQuantization& quantization = target_.nodes[node.value];
-    const bool channels_last = quantization.channels_last;
-    at::Tensor shift = mean_of_node_[node.value] - ChannelMean(value, channels_last);
-    const auto bias = biases_.find(node.value);
-    const bool plain_bias = bias != biases_.end() && bias->second.numel() == shift.numel() &&
-                            graph_.node(node).attributes.Float("beta", 1.0F) == 1.0F;
-    if (plain_bias) {
-      const at::Tensor before = bias->second.view_as(shift);
-      quantization.bias = RoundedBias(quantization, before + shift);
-      if (!quantization.product_scale.empty()) shift = quantization.bias - before;
-    } else {
-      shift = RoundedBias(quantization, shift);
-      quantization.output_shift = shift;
-    }
-    return value + BroadcastOverChannels(shift, value, channels_last);
-  }
-
-  const LayerGraph& graph_;
-  QuantizationHooks& target_;
-  std::vector<at::Tensor> mean_of_node_;
-  std::map<std::size_t, at::Tensor> biases_;  ///< By node: what the run adds before correction.
-};
 
 at::Tensor ToTensor(const CalibratedNetwork& network, const std::vector<float>& values) {
   return values.empty() ? at::Tensor() : at::tensor(values).to(network.network().device());
@@ -98,6 +26,30 @@ void ApplyCorrections(const CalibratedNetwork& network,
     auto& node = hooks.nodes[network.graph().layers()[l].node.value];
     node.bias = ToTensor(network, corrections[l].bias);
     node.output_shift = ToTensor(network, corrections[l].output_shift);
+  }
+}
+
+// What batch normalisation's statistics say about the mean error of each quantized weight.
+void CorrectAnalytically(const CalibratedNetwork& network, QuantizationHooks& hooks) {
+  const LayerGraph& graph = network.graph();
+  const auto moments = PropagateChannelMoments(graph, network.state().statistics);
+  for (const Layer& layer : graph.layers()) {
+    NodeQuantization& node = hooks.nodes[layer.node.value];
+    if (!node.weight.defined()) continue;
+    const at::Tensor weight = node.weight.to(at::kCPU).contiguous();
+    const auto shift = AnalyticShift(
+        graph, layer, {weight.data_ptr<float>(), static_cast<std::size_t>(weight.numel())},
+        moments[layer.input.value]);
+    if (!shift) continue;
+    const at::Tensor added = ToTensor(network, *shift);
+    const bool plain = layer.bias && graph.tensor(*layer.bias).constant &&
+                       layer.bias_count == std::ssize(*shift) &&
+                       graph.node(layer.node).attributes.Float("beta", 1.0F) == 1.0F;
+    if (plain) {
+      node.bias = network.network().constant(*layer.bias).view_as(added) + added;
+    } else {
+      node.output_shift = added;
+    }
   }
 }
 
@@ -164,20 +116,28 @@ void QuantizeByTensors(const CalibratedNetwork& network, const BitConfig& config
 
 }  // namespace
 
-std::vector<BiasCorrection> CorrectionsOf(const CalibratedNetwork& network,
-                                          const BitConfig& config) {
+std::vector<LayerCalibration> CalibrationOf(const CalibratedNetwork& network,
+                                            const BitConfig& config) {
   const QuantizationHooks hooks = PrepareQuantization(network, config);
   const auto values = [](const at::Tensor& tensor) {
     if (!tensor.defined()) return std::vector<float>();
     const at::Tensor plain = tensor.to(at::kCPU).contiguous();
     return std::vector<float>(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
   };
-  std::vector<BiasCorrection> corrections;
-  for (const Layer& layer : network.graph().layers()) {
+  const QuantizationSpec& spec = network.spec();
+  std::vector<LayerCalibration> calibration;
+  for (std::size_t l = 0; l < config.choices.size(); ++l) {
+    const Layer& layer = network.graph().layers()[l];
     const NodeQuantization& node = hooks.nodes[layer.node.value];
-    corrections.push_back({values(node.bias), values(node.output_shift)});
+    calibration.push_back({{values(node.bias), values(node.output_shift)}, {}});
+    const bool nearest = !spec.ChoosesIntegers() && !network.HasStoredCodes(LayerIndex(l));
+    if (nearest || !layer.weight || !IsAffine(config.choices[l].weight)) continue;
+    calibration.back().weight_codes = WeightCodes(
+        values(node.weight), network.graph().tensor(*layer.weight).constant->shape(),
+        layer.output_channel_axis, network.Weight(LayerIndex(l), config.choices[l].weight).grids,
+        spec.weight.granularity, spec.weight.group_size);
   }
-  return corrections;
+  return calibration;
 }
 
 QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const BitConfig& config,
@@ -216,25 +176,13 @@ QuantizationHooks PrepareQuantization(const CalibratedNetwork& network, const Bi
     quantized[l] = quantized[l] || choice.activation != NumberFormat::Float32();
   }
   const CalibratedNetwork::State& state = network.state();
-  const bool has_corrections = !state.stored.corrections.empty();
-  if (has_corrections) ApplyCorrections(network, state.stored.corrections, hooks);
+  if (!state.stored.corrections.empty()) {
+    ApplyCorrections(network, state.stored.corrections, hooks);
+  } else if (network.spec().Has(CalibrationStep::kAnalyticBiasCorrection)) {
+    CorrectAnalytically(network, hooks);
+  }
   if (QuantizesTensors(placement)) QuantizeByTensors(network, config, hooks);
-  if (has_corrections) return hooks;
-  // Nothing behind the last quantized layer needs to run: its own output gives its correction.
-  std::size_t end = 0;
-  for (std::size_t l = 0; l < quantized.size(); ++l) {
-    if (quantized[l]) end = graph.layers()[l].node.value + 1;
-  }
-  if (network.spec().bias_correction && end > 0) {
-    ForEachOnOneThread(RunContext{}, 1, [&](std::int64_t) {
-      BiasCorrectionHooks correction(graph, state.output_mean, quantized, hooks);
-      // A layer's input may be quantized before the prefix ends: for others that read it.
-      const bool has_prefix = calibration_prefix != nullptr && !QuantizesTensors(placement);
-      ExecutionState run =
-          has_prefix ? *calibration_prefix : network.network().Start({state.images});
-      network.network().Advance(run, end, &correction);
-    });
-  }
+  CalibrateLayerwise(network, config, quantized, calibration_prefix, hooks);
   return hooks;
 }
 

@@ -11,6 +11,7 @@
 #include "space/choices/evaluator.h"
 #include "space/choices/quantization_spec.h"
 #include "space/graph/layer_graph.h"
+#include "space/graph/rewrites.h"
 #include "space/network/dataset.h"
 #include "space/quantizer/affine.h"
 #include "space/quantizer/tensor_plan.h"
@@ -39,6 +40,16 @@ struct StoredCalibration {
   /// Grids that training found for integer weights, as QuantizedWeight has them; a layer without
   /// any gets what the spec's range method makes of its weights.
   std::vector<std::vector<AffineGrid>> weight_grids;
+  /// Integers that a calibration chose for those grids, in the weight's own order; a layer without
+  /// any gets the nearest.
+  std::vector<std::vector<std::int32_t>> weight_codes;
+};
+
+/// What calibration found for one layer of a configuration.
+struct LayerCalibration {
+  BiasCorrection correction;
+  /// Where they need not be the nearest on the weight's grids (QuantizationSpec::ChoosesIntegers).
+  std::vector<std::int32_t> weight_codes;
 };
 
 /// A float network with everything that quantizing it needs: activation ranges measured on the
@@ -47,13 +58,15 @@ struct StoredCalibration {
 class CalibratedNetwork {
  public:
   /// `graph` must have its BN folded. Runs the float network on `calibration` once.
-  /// `calibration` may be null for Placement::kWeightsOnly without bias correction, and where
-  /// `stored` has what else it would give; a tensor whose grid is needed and not stored is then an
-  /// Error(kDataCount) of ActivationGrid or TensorGrids.
-  /// Throws Error(kDataCount) where calibration data are needed and absent.
+  /// `graph` and `statistics` are PrepareFloatNetwork's; the latter are for
+  /// analytic_bias_correction alone, which is an Error(kUsage) without any. `calibration` may be
+  /// null for Placement::kWeightsOnly without steps that need data, and where `stored` has what
+  /// else it would give; a tensor whose grid is needed and not stored is then an Error(kDataCount)
+  /// of ActivationGrid or TensorGrids. Throws Error(kDataCount) where calibration data are needed
+  /// and absent.
   CalibratedNetwork(LayerGraph graph, const Dataset* calibration, const QuantizationSpec& spec,
                     const std::string& device, const RunContext& context,
-                    StoredCalibration stored = {});
+                    StoredCalibration stored = {}, BatchNormMap statistics = {});
   ~CalibratedNetwork();
   CalibratedNetwork(CalibratedNetwork&&) noexcept;
 
@@ -68,8 +81,12 @@ class CalibratedNetwork {
   /// What PlanTensors lists for `config`, in its order, with grids; nothing for placements that
   /// quantize by layer. Errors as PlanTensors'.
   std::vector<TensorGrid> TensorGrids(const BitConfig& config) const;
-  /// Quantized weight of a layer (cached). The layer must have a weight.
+  /// Quantized weight of a layer (cached), its integers as the steps choose them for the layer by
+  /// itself (not sequential_adaround, which depends on the configuration). The layer must have a
+  /// weight.
   const QuantizedWeight& Weight(LayerIndex layer, NumberFormat format) const;
+
+  bool HasStoredCodes(LayerIndex layer) const;
 
   /// The same calibration under a placement that quantizes no tensor which this one leaves float.
   CalibratedNetwork WithPlacement(Placement placement) const;
@@ -82,10 +99,10 @@ class CalibratedNetwork {
   std::unique_ptr<State> state_;
 };
 
-/// By layer, what bias correction changes under `config`: with these stored, the configuration runs
-/// the same without calibration data. Errors as PrepareQuantization's.
-std::vector<BiasCorrection> CorrectionsOf(const CalibratedNetwork& network,
-                                          const BitConfig& config);
+/// By layer, what calibration finds for `config`: with corrections and integers stored, the
+/// configuration runs the same without calibration data. Errors as PrepareQuantization's.
+std::vector<LayerCalibration> CalibrationOf(const CalibratedNetwork& network,
+                                            const BitConfig& config);
 
 /// Evaluates configurations by running the quantized network on a data set, in integers for
 /// Placement::kInteger, otherwise simulated in floating point. The float network's outputs are

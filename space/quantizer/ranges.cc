@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace bitsearch {
 namespace {
@@ -17,6 +18,32 @@ float Quantile(std::vector<float>& values, double fraction) {
   const float high = *std::min_element(values.begin() + below + 1, values.end());
   return static_cast<float>(low + (position - static_cast<double>(below)) *
                                       (static_cast<double>(high) - low));
+}
+
+// KL of the clipped histogram (what lies outside is put into its last bin) to the same counts
+// spread evenly over the occupied bins of each of `levels` levels.
+double ClippedDivergence(std::span<const double> kept, double outside, std::size_t levels) {
+  const double total = std::accumulate(kept.begin(), kept.end(), outside);
+  double divergence = 0.0;
+  double kept_total = total - outside;
+  for (std::size_t level = 0; level < levels; ++level) {
+    const std::size_t begin = level * kept.size() / levels;
+    const std::size_t end = (level + 1) * kept.size() / levels;
+    double sum = 0.0;
+    double occupied = 0.0;
+    for (std::size_t bin = begin; bin < end; ++bin) {
+      sum += kept[bin];
+      occupied += kept[bin] > 0.0 ? 1.0 : 0.0;
+    }
+    for (std::size_t bin = begin; bin < end; ++bin) {
+      const double clipped = kept[bin] + (bin + 1 == kept.size() ? outside : 0.0);
+      if (clipped <= 0.0) continue;
+      // An occupied last bin of an empty level: as unlikely as half a count.
+      const double even = kept[bin] > 0.0 ? sum / occupied : 0.5;
+      divergence += clipped / total * std::log(clipped / total / (even / kept_total));
+    }
+  }
+  return divergence;
 }
 
 }  // namespace
@@ -48,6 +75,47 @@ Range MseRange(std::span<const float> values, int bits, bool symmetric, bool nar
     }
   }
   return best;
+}
+
+Range MovingAverageRange(std::span<const float> values, std::size_t batch_size) {
+  constexpr float kOld = 0.9F;
+  Range average;
+  for (std::size_t start = 0; start < values.size(); start += batch_size) {
+    const Range batch =
+        MinMaxRange(values.subspan(start, std::min(batch_size, values.size() - start)));
+    average = start == 0 ? batch
+                         : Range{kOld * average.low + (1.0F - kOld) * batch.low,
+                                 kOld * average.high + (1.0F - kOld) * batch.high};
+  }
+  return average;
+}
+
+Range KlRange(std::span<const float> values, int bits) {
+  constexpr std::size_t kBins = 2048;
+  const Range full = MinMaxRange(values);
+  const double largest = std::max(std::fabs(full.low), std::fabs(full.high));
+  const bool both_signs = full.low < 0.0F && full.high > 0.0F;
+  const std::size_t levels = std::size_t{1} << std::max(1, both_signs ? bits - 1 : bits);
+  if (largest == 0.0 || levels >= kBins) return full;
+  std::vector<double> histogram(kBins, 0.0);
+  for (const float value : values) {
+    const auto bin = static_cast<std::size_t>(std::fabs(value) / largest * kBins);
+    histogram[std::min(bin, kBins - 1)] += 1.0;
+  }
+  double least = std::numeric_limits<double>::infinity();
+  std::size_t best = kBins;
+  double outside = std::accumulate(histogram.begin() + static_cast<std::ptrdiff_t>(levels),
+                                   histogram.end(), 0.0);
+  for (std::size_t kept = levels; kept <= kBins; ++kept) {
+    if (kept > levels) outside -= histogram[kept - 1];
+    const double divergence = ClippedDivergence({histogram.data(), kept}, outside, levels);
+    if (divergence < least) {
+      least = divergence;
+      best = kept;
+    }
+  }
+  const auto clip = static_cast<float>(largest * static_cast<double>(best) / kBins);
+  return {std::max(full.low, -clip), std::min(full.high, clip)};
 }
 
 }  // namespace bitsearch

@@ -4,81 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "space/quantizer/analytic_clipping.h"
 #include "space/quantizer/ranges.h"
+#include "space/quantizer/weight_runs.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
 namespace {
-
-// Weights gathered so that all that share a scale lie side by side; `order[i]` is the place in the
-// tensor of gathered element i.
-struct Gathered {
-  std::vector<float> values;
-  std::vector<std::size_t> order;
-};
-
-std::int64_t ChannelSize(const Shape& shape, int axis) {
-  return ElementCount(shape) / std::max<std::int64_t>(1, shape[static_cast<std::size_t>(axis)]);
-}
-
-Gathered GatherByChannel(std::span<const float> weight, const Shape& shape, int axis) {
-  Gathered gathered;
-  gathered.values.reserve(weight.size());
-  gathered.order.reserve(weight.size());
-  std::size_t inner = 1;
-  for (std::size_t a = static_cast<std::size_t>(axis) + 1; a < shape.size(); ++a) {
-    inner *= static_cast<std::size_t>(shape[a]);
-  }
-  const auto channels = static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]);
-  const std::size_t outer = weight.size() / (inner * channels);
-  for (std::size_t c = 0; c < channels; ++c) {
-    for (std::size_t o = 0; o < outer; ++o) {
-      for (std::size_t i = 0; i < inner; ++i) {
-        const std::size_t place = (o * channels + c) * inner + i;
-        gathered.order.push_back(place);
-        gathered.values.push_back(weight[place]);
-      }
-    }
-  }
-  return gathered;
-}
-
-// Lengths of consecutive gathered runs that share a scale.
-std::vector<std::size_t> Runs(const Shape& shape, int axis, const WeightQuantizerSpec& spec) {
-  const std::int64_t total = ElementCount(shape);
-  if (spec.granularity == Granularity::kPerTensor) return {static_cast<std::size_t>(total)};
-  const std::int64_t channel = ChannelSize(shape, axis);
-  const std::int64_t block = spec.granularity == Granularity::kPerGroup
-                                 ? std::min<std::int64_t>(spec.group_size, channel)
-                                 : channel;
-  std::vector<std::size_t> runs;
-  for (std::int64_t c = 0; c < shape[static_cast<std::size_t>(axis)]; ++c) {
-    for (std::int64_t start = 0; start < channel; start += block) {
-      runs.push_back(static_cast<std::size_t>(std::min(block, channel - start)));
-    }
-  }
-  return runs;
-}
-
-// The same, for grids that are given.
-std::vector<std::size_t> RunsOf(std::span<const AffineGrid> grids, const Shape& shape, int axis,
-                                const WeightQuantizerSpec& spec) {
-  std::vector<std::size_t> runs = Runs(shape, axis, spec);
-  if (runs.size() != grids.size()) {
-    throw Error(ErrorId::kInternal, std::to_string(grids.size()) + " grids for " +
-                                        std::to_string(runs.size()) + " runs of weights");
-  }
-  return runs;
-}
-
-// The values back in the tensor's own order.
-std::vector<float> Scattered(const Gathered& gathered) {
-  std::vector<float> values(gathered.values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values[gathered.order[i]] = gathered.values[i];
-  }
-  return values;
-}
 
 double SquaredDistance(std::span<const float> a, std::span<const float> b) {
   double sum = 0.0;
@@ -132,11 +64,44 @@ AffineGrid QuantizeAffine(std::span<float> values, int bits, const WeightQuantiz
     case RangeMethod::kMse:
       range = MseRange(values, bits, spec.symmetric, spec.narrow);
       break;
+    case RangeMethod::kAciq:
+      range = AnalyticRange(values, bits, /*non_negative=*/false);
+      break;
+    case RangeMethod::kKl:
+      range = KlRange(values, bits);
+      break;
+    case RangeMethod::kMovingAverage:
+      throw Error(ErrorId::kUsage, "weights have no batches to take a moving average of")
+          .Hint("use min_max");
   }
   const AffineGrid grid =
       spec.symmetric ? SymmetricGrid(range, bits, spec.narrow) : AsymmetricGrid(range, bits);
   FakeQuantize(values, values, grid);
   return grid;
+}
+
+// The granularity that a number of grids stands for.
+WeightQuantizerSpec SpecOf(std::span<const AffineGrid> grids, const Shape& shape, int channel_axis,
+                           int group_size) {
+  const auto channels = static_cast<std::size_t>(shape[static_cast<std::size_t>(channel_axis)]);
+  WeightQuantizerSpec spec;
+  spec.granularity = grids.size() == 1          ? Granularity::kPerTensor
+                     : grids.size() == channels ? Granularity::kPerChannel
+                                                : Granularity::kPerGroup;
+  spec.group_size = group_size;
+  return spec;
+}
+
+QuantizedWeight OnGrids(std::span<const float> weight, std::vector<float> values,
+                        const Shape& shape, int channel_axis, std::vector<AffineGrid> grids) {
+  const std::int64_t channels = shape[static_cast<std::size_t>(channel_axis)];
+  QuantizedWeight result;
+  result.group_count = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(grids.size()) / std::max<std::int64_t>(1, channels));
+  result.values = std::move(values);
+  result.grids = std::move(grids);
+  result.squared_error = SquaredDistance(weight, result.values);
+  return result;
 }
 
 }  // namespace
@@ -179,13 +144,7 @@ QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape
 QuantizedWeight QuantizeWeightOnGrids(std::span<const float> weight, const Shape& shape,
                                       int channel_axis, std::vector<AffineGrid> grids,
                                       int group_size) {
-  const std::int64_t channels = shape[static_cast<std::size_t>(channel_axis)];
-  WeightQuantizerSpec spec;
-  spec.granularity = grids.size() == 1 ? Granularity::kPerTensor
-                     : static_cast<std::int64_t>(grids.size()) == channels
-                         ? Granularity::kPerChannel
-                         : Granularity::kPerGroup;
-  spec.group_size = group_size;
+  const WeightQuantizerSpec spec = SpecOf(grids, shape, channel_axis, group_size);
   Gathered gathered = GatherByChannel(weight, shape, channel_axis);
   const std::vector<std::size_t> runs = RunsOf(grids, shape, channel_axis, spec);
   std::size_t start = 0;
@@ -194,13 +153,44 @@ QuantizedWeight QuantizeWeightOnGrids(std::span<const float> weight, const Shape
     FakeQuantize(values, values, grids[run]);
     start += runs[run];
   }
-  QuantizedWeight result;
-  result.values = Scattered(gathered);
-  result.group_count = std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(grids.size()) / std::max<std::int64_t>(1, channels));
-  result.grids = std::move(grids);
-  result.squared_error = SquaredDistance(weight, result.values);
-  return result;
+  return OnGrids(weight, Scattered(gathered), shape, channel_axis, std::move(grids));
+}
+
+void CorrectSpread(std::span<const float> weight, const Shape& shape, int channel_axis,
+                   const WeightQuantizerSpec& spec, QuantizedWeight& quantized) {
+  const Gathered before = GatherByChannel(weight, shape, channel_axis);
+  Gathered after = GatherByChannel(quantized.values, shape, channel_axis);
+  const std::vector<std::size_t> runs = RunsOf(quantized.grids, shape, channel_axis, spec);
+  std::size_t start = 0;
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    const std::span<float> values(after.values.data() + start, runs[run]);
+    AffineGrid& grid = quantized.grids[run];
+    const float old_scale = grid.scale;
+    grid.scale *=
+        static_cast<float>(SpreadRatio({before.values.data() + start, runs[run]}, values));
+    for (float& value : values) value = std::nearbyint(value / old_scale) * grid.scale;
+    start += runs[run];
+  }
+  quantized.values = Scattered(after);
+  quantized.squared_error = SquaredDistance(weight, quantized.values);
+}
+
+QuantizedWeight WeightOfCodes(std::span<const float> weight, std::span<const std::int32_t> codes,
+                              const Shape& shape, int channel_axis, std::vector<AffineGrid> grids,
+                              int group_size) {
+  const WeightQuantizerSpec spec = SpecOf(grids, shape, channel_axis, group_size);
+  Gathered gathered =
+      GatherByChannel(std::vector<float>(codes.begin(), codes.end()), shape, channel_axis);
+  const std::vector<std::size_t> runs = RunsOf(grids, shape, channel_axis, spec);
+  std::size_t start = 0;
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    const AffineGrid& grid = grids[run];
+    for (float& value : std::span(gathered.values).subspan(start, runs[run])) {
+      value = (value - static_cast<float>(grid.zero_point)) * grid.scale;
+    }
+    start += runs[run];
+  }
+  return OnGrids(weight, Scattered(gathered), shape, channel_axis, std::move(grids));
 }
 
 std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape& shape,

@@ -24,6 +24,10 @@ struct QuantizedWeight {
   double squared_error = 0.0;     ///< Σ (w − w')².
 };
 
+/// Whether a weight's format has integers times a scale, any number of them: not one bit, ternary,
+/// float or none.
+inline bool IsAffine(NumberFormat format) { return format.is_integer() && format.bits() > 1; }
+
 /// Quantizes `weight` (shape `shape`, output channels along `channel_axis`) to `format`.
 /// Throws Error(kUsage) for the skip format, and for symmetric quantization at fewer than 2 bits.
 QuantizedWeight QuantizeWeight(std::span<const float> weight, const Shape& shape, int channel_axis,
@@ -41,5 +45,17 @@ std::vector<std::int32_t> WeightCodes(std::span<const float> values, const Shape
 QuantizedWeight QuantizeWeightOnGrids(std::span<const float> weight, const Shape& shape,
                                       int channel_axis, std::vector<AffineGrid> grids,
                                       int group_size);
+
+/// The weight that `codes` (in the tensor's own order) and grids stand for; `weight` is what its
+/// error is counted against. Throws Error(kInternal) if there are not as many grids as runs.
+QuantizedWeight WeightOfCodes(std::span<const float> weight, std::span<const std::int32_t> codes,
+                              const Shape& shape, int channel_axis, std::vector<AffineGrid> grids,
+                              int group_size);
+
+/// ACIQ's correction of the spread: each scale times ξ = ‖W − E W‖ / ‖W' − E W'‖ of its run, the
+/// integers as they are. The mean shift that ACIQ adds lies on no integer grid; bias correction
+/// takes its effect out of the layer's output. `spec` gives the granularity.
+void CorrectSpread(std::span<const float> weight, const Shape& shape, int channel_axis,
+                   const WeightQuantizerSpec& spec, QuantizedWeight& quantized);
 
 }  // namespace bitsearch

@@ -73,7 +73,7 @@ TEST(ExperimentTest, ReadsAllSections) {
   EXPECT_FALSE(x.space.pins[1].activation.has_value());
   EXPECT_EQ(x.quantization.weight.granularity, Granularity::kPerChannel);
   EXPECT_TRUE(x.quantization.weight.narrow);
-  EXPECT_TRUE(x.quantization.bias_correction);
+  EXPECT_EQ(x.quantization.calibration, std::vector{CalibrationStep::kBiasCorrection});
   EXPECT_EQ(x.quantization.activation.range.method, RangeMethod::kPercentile);
   ASSERT_EQ(x.budgets.size(), 2U);
   EXPECT_EQ(x.budgets[0].name, "size_bytes <= 0.6 x int8");
@@ -102,7 +102,7 @@ TEST(ExperimentTest, ResolvedTextReadsBackTheSame) {
     EXPECT_EQ(again.budgets, x.budgets);
     EXPECT_EQ(again.space, x.space);
     EXPECT_EQ(again.quantization.weight.group_size, x.quantization.weight.group_size);
-    EXPECT_EQ(again.quantization.bias_correction, x.quantization.bias_correction);
+    EXPECT_EQ(again.quantization.calibration, x.quantization.calibration);
     EXPECT_EQ(again.train, x.train);
     EXPECT_EQ(again.costs, x.costs);
     EXPECT_EQ(again.model, x.model);

@@ -1,9 +1,9 @@
 #include "sensitivity/perturbation.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <tuple>
-
-#include <gtest/gtest.h>
 
 #include "space/support/error.h"
 #include "tests/sensitivity/small_networks.h"
@@ -19,11 +19,14 @@ class PerturbationTest : public testing::TestWithParam<std::tuple<Placement, boo
  protected:
   PerturbationTest() {
     spec_.placement = std::get<0>(GetParam());
-    spec_.bias_correction = std::get<1>(GetParam());
+    if (!std::get<1>(GetParam())) spec_.calibration.clear();
     network_.emplace(SmallResidualNetwork(1), &calibration_, spec_, "cpu", RunContext{});
-    choices_.assign(network_->graph().layers().size(),
-                    {{Bits(8), Bits(8)}, {Bits(3), Bits(4)}, {Bits(3), kFloat}, {kFloat, Bits(4)},
-                     {kFloat, kFloat}, {Bits(2), Bits(8)}});
+    choices_.assign(network_->graph().layers().size(), {{Bits(8), Bits(8)},
+                                                        {Bits(3), Bits(4)},
+                                                        {Bits(3), kFloat},
+                                                        {kFloat, Bits(4)},
+                                                        {kFloat, kFloat},
+                                                        {Bits(2), Bits(8)}});
   }
   std::vector<PerturbationRow> Measure(const PerturbationOptions& options, int threads = 1) {
     RunContext context;
@@ -129,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Placements, PerturbationTest,
 TEST(PerturbationArguments, RefusesWhatDoesNotFit) {
   QuantizationSpec spec;
   spec.placement = Placement::kWeightsOnly;
-  spec.bias_correction = false;
+  spec.calibration.clear();
   const CalibratedNetwork network(SmallResidualNetwork(1), nullptr, spec, "cpu", RunContext{});
   const Dataset data = RandomImages(4, 2, 6, 6, 5, 8);
   std::vector<std::vector<BitChoice>> choices(3);

@@ -56,8 +56,30 @@ void NoteLosses(const ConfigFormat& format, const ConfigDocument& document,
       })) {
     notes.emplace_back("the format holds bits only: scales and ranges are not in the file");
   }
-  const bool corrects = std::find(document.calibration.begin(), document.calibration.end(),
-                                  "bias_correction") != document.calibration.end();
+  const auto has_step = [&](auto&& wanted) {
+    const auto& table = CalibrationStepTable();
+    return std::any_of(table.begin(), table.end(), [&](const CalibrationStepInfo& info) {
+      return wanted(info.phase) &&
+             std::find(document.calibration.begin(), document.calibration.end(), info.name) !=
+                 document.calibration.end();
+    });
+  };
+  const bool corrects =
+      has_step([](CalibrationPhase phase) { return phase == CalibrationPhase::kBiases; });
+  const bool rewrites =
+      has_step([](CalibrationPhase phase) { return phase == CalibrationPhase::kNetwork; });
+  const bool chooses = any([](const ConfigLayer& layer) {
+    return layer.quantizers.weight && !layer.quantizers.weight->codes.empty();
+  });
+  if (chooses && !format.holds_corrections) {
+    notes.emplace_back(
+        "the integers that learned rounding chose for the weights are not in the file: another "
+        "tool rounds to the nearest");
+  }
+  if (rewrites && !format.holds_corrections) {
+    notes.emplace_back(
+        "the bits were measured on the network after equalisation, which is not in the file");
+  }
   if (corrects && !format.holds_corrections) {
     notes.emplace_back(
         "the corrected biases with which the configuration was measured are not in the file");

@@ -13,17 +13,22 @@ namespace {
 
 TEST(ClippedNormalTest, AgreesWithMonteCarlo) {
   const double infinity = std::numeric_limits<double>::infinity();
-  const double cases[][4] = {{0.0, 1.0, 0.0, infinity},  {-2.0, 0.7, 0.0, infinity},
-                             {1.5, 1.0, 0.0, 6.0},       {5.5, 2.0, 0.0, 6.0},
-                             {0.3, 0.5, -1.0, 1.0},      {3.0, 1.0, -infinity, 2.0},
+  const double cases[][4] = {{0.0, 1.0, 0.0, infinity},      {-2.0, 0.7, 0.0, infinity},
+                             {1.5, 1.0, 0.0, 6.0},           {5.5, 2.0, 0.0, 6.0},
+                             {0.3, 0.5, -1.0, 1.0},          {3.0, 1.0, -infinity, 2.0},
                              {0.2, 1.0, -infinity, infinity}};
   for (const auto& [mean, deviation, low, high] : cases) {
     RandomStream random(7, "clipped_normal");
     double sum = 0.0;
+    double squares = 0.0;
     constexpr int kSamples = 1000000;
     for (int i = 0; i < kSamples; ++i) {
-      sum += std::clamp(mean + deviation * random.Normal(), low, high);
+      const double clipped = std::clamp(mean + deviation * random.Normal(), low, high);
+      sum += clipped;
+      squares += clipped * clipped;
     }
+    EXPECT_NEAR(ClippedNormalSquare(mean, deviation, low, high), squares / kSamples,
+                0.005 * (1.0 + squares / kSamples));
     EXPECT_NEAR(ClippedNormalMean(mean, deviation, low, high), sum / kSamples, 0.005);
   }
 }

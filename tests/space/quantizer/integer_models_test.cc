@@ -22,7 +22,7 @@ BitChoice Bits(int weight, int activation) {
 QuantizationSpec SpecOf(Placement placement) {
   QuantizationSpec spec;
   spec.placement = placement;
-  spec.bias_correction = false;
+  spec.calibration.clear();
   return spec;
 }
 

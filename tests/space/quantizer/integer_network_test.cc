@@ -27,7 +27,7 @@ BitChoice Bits(int weight, int activation) {
 QuantizationSpec SpecOf(Placement placement) {
   QuantizationSpec spec;
   spec.placement = placement;
-  spec.bias_correction = false;
+  spec.calibration.clear();
   return spec;
 }
 
@@ -299,7 +299,7 @@ TEST(IntegerNetwork, BiasesAreIntegersOnTheProductsScale) {
   const Dataset images = SyntheticDataset(64, 3);
   for (const bool corrected : {false, true}) {
     QuantizationSpec spec = SpecOf(Placement::kRuntime);
-    spec.bias_correction = corrected;
+    if (!corrected) spec.calibration.clear();
     const CalibratedNetwork network(ResidualBlock(1), &images, spec, "cpu", {});
     const BitConfig config = BitConfig::Uniform(3, Bits(4, 8));
     const QuantizationHooks hooks = PrepareQuantization(network, config);

@@ -67,7 +67,11 @@ const std::vector<Model>& Models() {
          {{4, 89.31}, {3, 70.25}, {2, 10.36}}}}},
       {56,
        93.39,
-       {{"weights only", Placement::kWeightsOnly, kMinMax, false, {{8, 93.45}, {4, 92.22}, {3, 82.36}}},
+       {{"weights only",
+         Placement::kWeightsOnly,
+         kMinMax,
+         false,
+         {{8, 93.45}, {4, 92.22}, {3, 82.36}}},
         {"weights + activations, 99.9",
          Placement::kLayerInputs,
          kP999,
@@ -89,7 +93,7 @@ TEST_P(PublishedTable, EveryRowIsReproduced) {
       QuantizationSpec spec;
       spec.placement = row.placement;
       spec.activation.range = row.activation_range;
-      spec.bias_correction = correction;
+      if (!correction) spec.calibration.clear();
       const CalibratedNetwork network(graph, &calibration, spec, "cpu", {});
       PtqEvaluator evaluator(network, test, {});
       EXPECT_NEAR(evaluator.FloatEvaluation().top1_percent(), model.float_top1, 0.0201);

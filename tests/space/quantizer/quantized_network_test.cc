@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "space/network/batches_torch.h"
 #include "space/graph/rewrites.h"
+#include "space/network/batches_torch.h"
 #include "space/network/builtin.h"
 #include "space/quantizer/quantized_network_torch.h"
 #include "space/support/error.h"
@@ -117,7 +117,7 @@ TEST_F(QuantizedNetworkTest, BiasCorrectionRestoresEveryLayersMeanOnTheCalibrati
   EXPECT_LT((expected - corrected).abs().max().item<float>(), 1e-4F);
 
   QuantizationSpec plain;
-  plain.bias_correction = false;
+  plain.calibration.clear();
   const CalibratedNetwork uncorrected = Calibrate(plain);
   QuantizationHooks raw = PrepareQuantization(uncorrected, config);
   EXPECT_GT((expected - network.network().Forward(images, &raw).mean(0)).abs().max().item<float>(),
@@ -165,7 +165,9 @@ TEST_F(QuantizedNetworkTest, StoredGridsAndCorrectionsStandForCalibrationData) {
     BitConfig config = BitConfig::Uniform(graph.layers().size(), Bits(3, 4));
     config.choices[2].activation = NumberFormat::Float32();
     StoredCalibration stored;
-    stored.corrections = CorrectionsOf(calibrated, config);
+    for (LayerCalibration& layer : CalibrationOf(calibrated, config)) {
+      stored.corrections.push_back(std::move(layer.correction));
+    }
     EXPECT_NE(stored.corrections[1].bias.empty(), stored.corrections[1].output_shift.empty());
     for (std::size_t l = 0; l < graph.layers().size(); ++l) {
       stored.grids.push_back(
@@ -183,9 +185,11 @@ TEST_F(QuantizedNetworkTest, StoredGridsAndCorrectionsStandForCalibrationData) {
 
 TEST_F(QuantizedNetworkTest, RefusesWhatItCannotSimulate) {
   QuantizationSpec spec;
-  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}), Error);
+  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}),
+               Error);
   spec.placement = Placement::kRuntime;
-  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}), Error);
+  EXPECT_THROW(CalibratedNetwork(BuildResNet(8, {1, 8, 8, 10}, 1), nullptr, spec, "cpu", {}),
+               Error);
   const CalibratedNetwork network = Calibrate({});
   EXPECT_THROW(PrepareQuantization(network, BitConfig::Uniform(3, Bits(4, 4))), Error);
 }
