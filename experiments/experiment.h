@@ -73,6 +73,8 @@ struct SensitivitySection {
 struct CostSection {
   std::filesystem::path latency_file;
   std::filesystem::path transitions_file;
+  /// What the device runs (ReadCapabilitiesFile); empty: everything.
+  std::filesystem::path capabilities_file;
   MissingPolicy missing = MissingPolicy::kError;
   bool operator==(const CostSection&) const = default;
 };

@@ -148,8 +148,10 @@ void WriteSensitivityAndCosts(YAML::Emitter& out, const Experiment& experiment) 
     map.Text("score", experiment.sensitivity.score);
     map.Path("file", experiment.sensitivity.file);
   }
+  if (experiment.costs.latency_file.empty() && experiment.costs.capabilities_file.empty()) return;
+  Map costs(out, "costs");
+  costs.Path("capabilities", experiment.costs.capabilities_file);
   if (experiment.costs.latency_file.empty()) return;
-  const Map costs(out, "costs");
   Map latency(out, "latency");
   latency.Path("table", experiment.costs.latency_file);
   latency.Path("transitions", experiment.costs.transitions_file);

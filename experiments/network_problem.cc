@@ -12,10 +12,12 @@
 #include "search/solver.h"
 #include "space/graph/onnx_reader.h"
 #include "space/graph/ties.h"
+#include "space/hardware/capabilities.h"
 #include "space/hardware/costs.h"
 #include "space/hardware/latency_csv.h"
 #include "space/hardware/layer_edges.h"
 #include "space/hardware/layer_signature.h"
+#include "space/hardware/table_warnings.h"
 #include "space/network/data_fit.h"
 #include "space/network/dataset.h"
 #include "space/quantizer/float_network.h"
@@ -66,7 +68,9 @@ void AddLatency(NetworkProblem* network) {
     const LayerKey key = KeyOf(network->graph, layers[l]);
     cost.emplace_back();
     for (const BitChoice& choice : named.choices[l]) {
-      cost.back().push_back(table.Require(key, choice, network->missing).entry.latency_ns);
+      const LatencyLookup found = table.Require(key, choice, network->missing);
+      cost.back().push_back(found.entry.latency_ns);
+      network->lookups.Count(found.kind);
     }
   }
   const ResourceIndex resource(named.problem.resources.size());
@@ -264,6 +268,26 @@ std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
   return candidates;
 }
 
+namespace {
+
+/// Takes away the candidates that the device does not run, and enters what falling back takes.
+void KeepWhatRuns(const Experiment& experiment, NetworkProblem* network) {
+  const DeviceCapabilities device =
+      ReadCapabilitiesFile(experiment.costs.capabilities_file.string());
+  std::vector<CandidateLayer> layers;
+  for (std::size_t l = 0; l < network->graph.layers().size(); ++l) {
+    const Layer& layer = network->graph.layers()[l];
+    layers.push_back({KeyOf(network->graph, layer), layer.op, network->named.choices[l]});
+  }
+  OfferedChoices offered = OfferChoices(device, network->latency.value_or(LatencyTable{}), layers,
+                                        experiment.quantization.weight.granularity);
+  network->named.choices = std::move(offered.choices);
+  if (network->latency) network->latency = std::move(offered.table);
+  network->notes.insert(network->notes.end(), offered.notes.begin(), offered.notes.end());
+}
+
+}  // namespace
+
 LayerGraph ReadModelOf(const Experiment& experiment) {
   LayerGraph graph = ReadOnnx(experiment.model.file);
   if (!LeavesExtentsOpen(graph)) return graph;
@@ -293,17 +317,23 @@ NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   NamedProblem& named = network.named;
   for (const Layer& layer : network.graph.layers()) named.layers.push_back(layer.id);
   named.choices = Candidates(experiment, network.graph);
-  for (const auto& choices : named.choices) named.problem.loss.emplace_back(choices.size(), 0.0);
-  AddResource(&named, "size_bits", 0,
-              SizeBitsOfChoices(network.graph, named.choices, network.storage));
-  AddResource(&named, "parameter_bits", 0, ParameterBits(network.graph, named.choices));
-  AddResource(&named, "bops", 0, BopsOfChoices(network.graph, named.choices));
   if (!experiment.costs.latency_file.empty()) {
     network.latency = ReadLatencyCsv(experiment.costs.latency_file.string());
     if (!experiment.costs.transitions_file.empty()) {
       ReadTransitionsCsv(experiment.costs.transitions_file.string(), &*network.latency);
     }
+  }
+  if (!experiment.costs.capabilities_file.empty()) KeepWhatRuns(experiment, &network);
+  for (const auto& choices : named.choices) named.problem.loss.emplace_back(choices.size(), 0.0);
+  AddResource(&named, "size_bits", 0,
+              SizeBitsOfChoices(network.graph, named.choices, network.storage));
+  AddResource(&named, "parameter_bits", 0, ParameterBits(network.graph, named.choices));
+  AddResource(&named, "bops", 0, BopsOfChoices(network.graph, named.choices));
+  if (network.latency) {
     AddLatency(&network);
+    for (const std::string& warning : TableWarnings(*network.latency)) {
+      network.notes.push_back(experiment.costs.latency_file.filename().string() + ": " + warning);
+    }
   }
   AddTies(&network, experiment.quantization.placement);
   named.problem.Validate();
@@ -470,8 +500,10 @@ std::vector<std::pair<std::string, std::string>> CostFiles(const NetworkProblem&
       {"layers.csv", layer_text},
       {"costs.csv", columns({"size_bits", "parameter_bits", "bops"}, "")}};
   if (network.latency.has_value()) {
-    const std::string fixed =
-        fmt::format("# fixed_latency_us: {}\n", MicrosecondsText(network.latency->fixed_ns()));
+    const std::string fixed = fmt::format(
+        "# fixed_latency_us: {}\n# lookups: {} exact, {} by signature, {} interpolated\n",
+        MicrosecondsText(network.latency->fixed_ns()), network.lookups.exact,
+        network.lookups.signature, network.lookups.interpolated);
     files.emplace_back("latency.csv", columns({"latency_us"}, fixed));
   }
   std::string ties;

@@ -40,6 +40,11 @@ struct NetworkProblem {
   /// table, latency_us.
   NamedProblem named;
   std::vector<StartConfig> starts;  ///< Of `search.start`, in order.
+  /// How the table's times were found: by name, by signature, between two of them.
+  LookupCounts lookups;
+  /// What the user must know of the device, in words: choices that it does not run, a table that
+  /// shows no gain for fewer bits.
+  std::vector<std::string> notes;
 
   /// Exact cost of any configuration in the resource's integer unit; nothing where the table has
   /// no entry for it.

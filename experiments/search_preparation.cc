@@ -133,11 +133,12 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
   const CostSection& costs = experiment.costs;
   const bool has_model = present(experiment.model.file, "model.file");
   const bool has_latency = present(costs.latency_file, "costs.latency.table");
+  const bool has_capabilities = present(costs.capabilities_file, "costs.capabilities");
   const bool has_transitions = present(costs.transitions_file, "costs.latency.transitions");
   // An unknown name is an error now, not after an hour.
   faults.Check([&] { MakeSolver(experiment.search.solver); });
   std::optional<NetworkProblem> network;
-  if (has_model && has_latency && has_transitions) {
+  if (has_model && has_latency && has_transitions && has_capabilities) {
     faults.Check([&] { network = BuildNetworkProblem(experiment); });
   }
   for (const fs::path& file : experiment.search.start) {
@@ -232,6 +233,7 @@ NetworkProblem PrepareSearch(const Experiment& experiment, const RunContext& con
     });
   }
   faults.ThrowIfAny();
+  for (const std::string& note : network->notes) context.progress->Warning(note);
   return *std::move(network);
 }
 

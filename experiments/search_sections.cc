@@ -28,6 +28,7 @@ void ReadSensitivity(const YamlNode& node, const ExperimentPaths& paths, Experim
 
 void ReadCosts(const YamlNode& node, const ExperimentPaths& paths, Experiment& experiment) {
   CostSection& costs = experiment.costs;
+  costs.capabilities_file = paths.Read(node["capabilities"]);
   const YamlNode latency = node["latency"];
   if (latency.is_scalar()) {
     costs.latency_file = paths.Read(latency);

@@ -33,7 +33,9 @@ function drawWaterfall(body) {
         + `${percent(100 * edges / total, 1)} % (red).`
       : '; no requantization between layers.',
     run.fixedLatency && resource === 'latency_us'
-      ? ` Fixed time: ${amount(resource, run.fixedLatency)}.` : ''));
+      ? ` Fixed time: ${amount(resource, run.fixedLatency)}.` : '',
+    run.lookups && resource === 'latency_us'
+      ? ` Entries of the table that the candidates use: ${run.lookups}.` : ''));
 }
 
 /** Every layer's step: edges first, then its own cost, from where the one before ended. */

@@ -92,6 +92,7 @@ class Model {
     }
     this.fixedLatency = Number((this.tables['latency.csv'] || {comments: {}})
       .comments.fixed_latency_us || 0);
+    this.lookups = (this.tables['latency.csv'] || {comments: {}}).comments.lookups;
     this.transitions = new Map();
     for (const row of (this.tables['transitions.csv'] || {rows: []}).rows) {
       const consumer = this.index.get(row.consumer);

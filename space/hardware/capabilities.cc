@@ -79,14 +79,13 @@ DeviceCapabilities ReadCapabilitiesFile(const std::string& path) {
 }
 
 OfferedChoices OfferChoices(const DeviceCapabilities& device, const LatencyTable& table,
-                            const std::vector<CandidateLayer>& layers,
-                            const std::vector<BitChoice>& candidates, Granularity granularity) {
+                            const std::vector<CandidateLayer>& layers, Granularity granularity) {
   OfferedChoices offered;
   offered.table = table;
   std::map<BitChoice, int> falls_back, unknown_time, unsupported;
   for (const CandidateLayer& layer : layers) {
     std::vector<BitChoice> kept;
-    for (const BitChoice choice : candidates) {
+    for (const BitChoice choice : layer.candidates) {
       switch (device.SupportOf(layer.op, choice, granularity)) {
         case Support::kRuns:
           kept.push_back(choice);
@@ -113,9 +112,9 @@ OfferedChoices OfferChoices(const DeviceCapabilities& device, const LatencyTable
       }
     }
     if (kept.empty()) {
-      throw Error(ErrorId::kCapabilityEmpty, "none of the " + std::to_string(candidates.size()) +
-                                                 " candidates runs on " + device.device + " as " +
-                                                 layer.op)
+      throw Error(ErrorId::kCapabilityEmpty,
+                  "none of the " + std::to_string(layer.candidates.size()) +
+                      " candidates runs on " + device.device + " as " + layer.op)
           .Key(layer.key.id)
           .Hint("add fp32/fp32 to the candidates, or a pair of bits that the device runs");
     }

@@ -54,6 +54,7 @@ DeviceCapabilities ReadCapabilitiesFile(const std::string& path);
 struct CandidateLayer {
   LayerKey key;
   std::string op;
+  std::vector<BitChoice> candidates;
 };
 
 /// The choices that may be searched on a device.
@@ -65,12 +66,11 @@ struct OfferedChoices {
   std::vector<std::string> notes;
 };
 
-/// Keeps of `candidates` (for every layer alike) what each layer's operator runs, and what falls
-/// back if the table knows the time: its own entry of the choice (it was measured falling back), or
-/// that of the fallback format. Everything else is dropped. Throws Error(kCapabilityEmpty), naming
-/// the layer, if nothing is left for it.
+/// Keeps of each layer's candidates what its operator runs, and what falls back if the table knows
+/// the time: its own entry of the choice (it was measured falling back), or that of the fallback
+/// format. Everything else is dropped. Throws Error(kCapabilityEmpty), naming the layer, if nothing
+/// is left for it.
 OfferedChoices OfferChoices(const DeviceCapabilities& device, const LatencyTable& table,
-                            const std::vector<CandidateLayer>& layers,
-                            const std::vector<BitChoice>& candidates, Granularity granularity);
+                            const std::vector<CandidateLayer>& layers, Granularity granularity);
 
 }  // namespace bitsearch

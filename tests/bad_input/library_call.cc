@@ -64,7 +64,7 @@ void MakeCost(const Words& words) {
 /// One Conv layer, weights and activations of 3 bits.
 void OfferThreeBits(const Words& words) {
   const BitChoice three{NumberFormat::Integer(3), NumberFormat::Integer(3)};
-  OfferChoices(ReadCapabilitiesFile(words.at(0)), {}, {{{"conv1", ""}, "Conv"}}, {three},
+  OfferChoices(ReadCapabilitiesFile(words.at(0)), {}, {{{"conv1", ""}, "Conv", {three}}},
                Granularity::kPerTensor);
 }
 

@@ -299,13 +299,14 @@ TEST_F(SearchRunTest, AGoalGivesTheCheapestConfigurationWithinTheDrop) {
 }
 
 TEST_F(SearchRunTest, WithoutLabelsOutputErrorsAreSearchedAndCompared) {
-  WriteFileAtomically(folder_ / "x.npy", Npy("|u1", "60, 3, 32, 32",
-                                             std::vector<std::uint8_t>(60 * 3 * 32 * 32, 7)));
+  WriteFileAtomically(folder_ / "x.npy",
+                      Npy("|u1", "60, 3, 32, 32", std::vector<std::uint8_t>(60 * 3 * 32 * 32, 7)));
   const std::string source = "data.source=npy:" + (folder_ / "x.npy").string();
   const std::string goal = "goal={minimise: size_bytes, subject_to: {output_error: 20}}";
   Run("run", {source, goal});
   const auto artifacts = RunArtifacts(folder_ / "run");
-  const std::vector<ResultRow> rows = ParseResultsJson(artifacts.at("results.json"), "results.json");
+  const std::vector<ResultRow> rows =
+      ParseResultsJson(artifacts.at("results.json"), "results.json");
   EXPECT_EQ(ResultsJson(rows), artifacts.at("results.json"));
   double ours = 0.0;
   for (const ResultRow& row : rows) {
@@ -346,6 +347,19 @@ TEST_F(SearchRunTest, WithoutLabelsOutputErrorsAreSearchedAndCompared) {
   EXPECT_THROW(Run("b", {goal}), ErrorList);
   EXPECT_THROW(Run("c", {"data.search=npy:" + (folder_ / "x.npy").string()}), ErrorList);
   EXPECT_THROW(Run("d", {source, "sensitivity.method=hessian"}), ErrorList);
+}
+
+TEST_F(SearchRunTest, OffersOnlyWhatTheDeviceRuns) {
+  WriteFileAtomically(folder_ / "npu.yaml",
+                      "device: npu\nruns:\n  - {weight_bits: [4, 8], activation_bits: [fp32]}\n");
+  Run("run", {"costs.capabilities=" + (folder_ / "npu.yaml").string(),
+              "budgets=[{size_bytes: 0.8 x int8}]", "baselines.random_count=2"});
+  const auto artifacts = RunArtifacts(folder_ / "run");
+  EXPECT_THAT(artifacts.at("costs.csv"), ::testing::HasSubstr(",4,fp32,"));
+  EXPECT_THAT(artifacts.at("costs.csv"), ::testing::Not(::testing::HasSubstr(",3,fp32,")));
+  // What it would run as takes an unknown time: not offered either.
+  WriteFileAtomically(folder_ / "npu.yaml", "device: npu\nfallback: fp32\nruns: []\n");
+  EXPECT_THROW(Run("none", {"costs.capabilities=" + (folder_ / "npu.yaml").string()}), ErrorList);
 }
 
 TEST_F(SearchRunTest, AGoalNeedsNoBudgets) {

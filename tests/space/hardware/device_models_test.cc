@@ -64,9 +64,12 @@ TEST(OfferChoices, OffersAFallbackOnlyAtAKnownTime) {
   table.Add("measured", Bits(8, 8), {2000});
   table.Add("measured", Bits(4, 8), {8600});
   table.Add("untimed", Bits(8, 8), {2000});
-  const OfferedChoices offered = OfferChoices(
-      cpu, table, {{{"timed", ""}, "Conv"}, {{"measured", ""}, "Conv"}, {{"untimed", ""}, "Conv"}},
-      {Bits(8, 8), Bits(4, 8)}, Granularity::kPerChannel);
+  const std::vector<BitChoice> both = {Bits(8, 8), Bits(4, 8)};
+  const OfferedChoices offered = OfferChoices(cpu, table,
+                                              {{{"timed", ""}, "Conv", both},
+                                               {{"measured", ""}, "Conv", both},
+                                               {{"untimed", ""}, "Conv", both}},
+                                              Granularity::kPerChannel);
   EXPECT_THAT(offered.choices[0], ElementsAre(Bits(8, 8), Bits(4, 8)));
   EXPECT_EQ(offered.table.Find("timed", Bits(4, 8))->latency_ns, 3900) << "the float time";
   EXPECT_EQ(offered.table.Find("measured", Bits(4, 8))->latency_ns, 8600) << "as measured";
@@ -78,7 +81,7 @@ TEST(OfferChoices, OffersAFallbackOnlyAtAKnownTime) {
 TEST(OfferChoices, AnEmptyLayerIsAnErrorThatNamesIt) {
   const DeviceCapabilities strict = Capabilities("device: npu\nruns: []\n");
   try {
-    OfferChoices(strict, LatencyTable(), {{{"stem", ""}, "Conv"}}, {Bits(8, 8)},
+    OfferChoices(strict, LatencyTable(), {{{"stem", ""}, "Conv", {Bits(8, 8)}}},
                  Granularity::kPerTensor);
     FAIL();
   } catch (const Error& error) {
