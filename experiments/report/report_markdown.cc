@@ -168,7 +168,7 @@ std::string Certainty(const Json& budget) {
           stability.at("layers").get<std::int64_t>());
     }
     const auto moved = stability.at("moved_by_measuring").get<std::int64_t>();
-    if (moved > 0)
+    if (moved > 0 && budget.value("chosen_by", "") == "measured")
       text += fmt::format(" measuring moved {} layers off the predicted optimum;", moved);
   }
   if (budget.contains("lines")) {
@@ -256,6 +256,9 @@ std::string ReportMarkdown(const ReportData& data) {
         GoalCosts("found", goal) + GoalCosts("greedy fallback by sensitivity", goal["fallback"]);
   }
   if (files.contains(kResultsName)) text += Table(files.at(kResultsName));
+  if (files.contains(kTunedResultsName)) {
+    text += "\nAfter training at these bits:\n" + Table(files.at(kTunedResultsName));
+  }
   return text;
 }
 
