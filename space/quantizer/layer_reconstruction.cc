@@ -172,6 +172,9 @@ void ReconstructLayer(std::span<const float> weight, const Shape& shape, int cha
       }
       Eigen::VectorXd found = NearestPlane(row, factor);
       StepByCoordinates(row, stepping, found);
+      Eigen::VectorXd other = was;
+      StepByCoordinates(row, stepping, other);
+      if (ErrorOf(plain, other) < ErrorOf(plain, found)) found = other;
       if (ErrorOf(plain, found) >= ErrorOf(plain, was)) continue;
       for (std::size_t k = 0; k < size; ++k) {
         const float scale = row.grids[k]->scale;

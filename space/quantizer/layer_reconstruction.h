@@ -34,8 +34,8 @@ std::vector<float> CompensatingWeight(std::span<const float> weight, const Shape
 
 /// Chooses the integers of `quantized` anew, on its grids, so that the error above falls: nearest
 /// plane first (each weight rounded with the errors of those before it compensated, as GPTQ does;
-/// Babai 1986), then exact steps in one coordinate until none helps. Where that is not below the
-/// error of the integers that were there, those stay: it never rises.
+/// Babai 1986), then exact steps in one coordinate until none helps; such steps from the integers
+/// that were there, too, and the better of both. The error never rises.
 ///
 /// AdaRound relaxes the same problem, with integers next to the weight only, to sigmoids and trains
 /// them on samples; in second moments it is solved without samples, steps or a schedule.

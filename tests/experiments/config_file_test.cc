@@ -99,6 +99,38 @@ TEST_F(ConfigFileTest, WritingAndReadingGivesTheSameConfiguration) {
   EXPECT_EQ(after.weights->range.percentile, 99.5);
 }
 
+TEST_F(ConfigFileTest, ChosenIntegersAreKeptWithTheirGrids) {
+  const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
+  ConfigDocument before = Sample(graph);
+  before.weights = WeightQuantizerSpec{};
+  ConfigLayer& layer = before.layers[3];
+  layer.choice.weight = NumberFormat::Integer(3);
+  const Layer& described = graph.layers()[3];
+  TensorQuantizer& quantizer = *layer.quantizers.weight;
+  quantizer.scale.assign(static_cast<std::size_t>(described.output_channels), 0.125F);
+  quantizer.zero_point.assign(quantizer.scale.size(), 0);
+  for (std::int64_t i = 0; i < described.parameter_count; ++i) {
+    quantizer.codes.push_back(static_cast<std::int32_t>(i % 7) - 3);
+  }
+  Write(ConfigJson(before));
+  const ConfigDocument after = ReadConfigJson(path_);
+  EXPECT_EQ(after.layers[3].quantizers.weight->codes, quantizer.codes);
+  EXPECT_TRUE(after.layers[0].quantizers.weight->codes.empty());
+  const StoredCalibration stored = StoredCalibrationOf(after, graph, path_);
+  EXPECT_EQ(stored.weight_codes.at(3), quantizer.codes);
+  EXPECT_EQ(stored.weight_grids.at(3).size(), quantizer.scale.size());
+  EXPECT_TRUE(stored.weight_grids.at(0).empty());
+
+  quantizer.codes.pop_back();
+  EXPECT_THROW(StoredCalibrationOf(before, graph, path_), Error);
+  std::string text = ConfigJson(after);
+  const std::string packed = "\"packed\": \"";
+  text[text.find(packed) + packed.size()] = '*';
+  Write(text);
+  EXPECT_EQ(ReadError(), ErrorId::kConfigLayers);
+  EXPECT_NE(message_.find("layers[3].weight_quantizer.codes"), std::string::npos) << message_;
+}
+
 TEST_F(ConfigFileTest, TensorsOfARuntimeAreKeptAndCheckedAgainstTheNetwork) {
   const LayerGraph graph = BuildResNet(8, {1, 8, 8, 10}, 1);
   ConfigDocument before = Sample(graph);

@@ -83,6 +83,24 @@ TEST_F(EvaluateConfigTest, CorrectedBiasesAreInTheFile) {
   EXPECT_NE(json::parse(plain.output).at("loss_nats"), config.at("measured").at("loss_nats"));
 }
 
+TEST_F(EvaluateConfigTest, LearnedIntegersAndEqualisationAreKept) {
+  for (const std::string learned : {"adaround", "sequential_adaround"}) {
+    fs::remove_all(Run());
+    const json config =
+        Search("--set 'calibration=[equalisation, weight_correction, " + learned +
+               ", bias_correction]' --set space.placement=layer_inputs"
+               " --set search.measured_candidates=0 --set 'budgets=[{mean_weight_bits: 3}]'");
+    EXPECT_EQ(config.at("calibration").size(), 4U);
+    EXPECT_TRUE(config.at("layers").at(1).at("weight_quantizer").contains("codes"));
+    ExpectTheSameFigures(config);
+  }
+  // Other steps, without data: what was stored no longer holds.
+  const ShellResult plain =
+      Evaluate("--placement weights_only --calibration-steps equalisation 2>/dev/null");
+  ASSERT_EQ(plain.status, 0) << plain.output;
+  EXPECT_LT(json::parse(plain.output).at("correct"), 290);
+}
+
 TEST_F(EvaluateConfigTest, OtherQuantizersAreKept) {
   // One layer keeps its input in float, so it has no grid to store.
   const json config = Search(

@@ -84,7 +84,8 @@ TEST(ExperimentTest, ReadsAllSections) {
 
 TEST(ExperimentTest, ResolvedTextReadsBackTheSame) {
   for (const std::string extra :
-       {"", "quantizer: {weights: {granularity: per_group, group_size: 16, range: mse}}\n",
+       {"", "calibration: [equalisation, adaround, bias_correction]\n",
+        "quantizer: {weights: {granularity: per_group, group_size: 16, range: mse}}\n",
         "train: {output: out.onnx, learning_rate: 0.0123456789}\ncalibration: []\n"}) {
     const std::string source =
         extra.starts_with("train")
