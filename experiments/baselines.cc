@@ -196,7 +196,7 @@ std::optional<Config> Random(const NamedProblem& named, const Moves& moves, doub
 
 AssignmentProblem BlindProblem(const NamedProblem& named) {
   constexpr double kBase = 4.0;
-  AssignmentProblem problem = named.problem;
+  AssignmentProblem problem = WithoutPairLosses(named.problem);
   for (std::size_t l = 0; l < problem.loss.size(); ++l) {
     for (std::size_t c = 0; c < problem.loss[l].size(); ++c) {
       const BitChoice& choice = named.choices[l][c];
@@ -209,7 +209,7 @@ AssignmentProblem BlindProblem(const NamedProblem& named) {
 
 /// The layer of rank r is given the scale of the layer of rank L − 1 − r.
 AssignmentProblem ReversedProblem(const NamedProblem& named) {
-  AssignmentProblem problem = named.problem;
+  AssignmentProblem problem = WithoutPairLosses(named.problem);
   const std::size_t count = problem.loss.size();
   std::vector<double> scale;
   for (const std::vector<double>& losses : problem.loss) {

@@ -199,6 +199,11 @@ class Reader {
         document.costs.emplace_back(name, value.dump());
       }
     }
+    if (json.contains("stability")) {
+      document.stability = ParseStabilityFigures(
+          JsonValue::Parse(json["stability"].dump(), path_,
+                           {ErrorId::kConfigLayers, ErrorId::kConfigLayers, "", ""}));
+    }
     if (!json.contains("measured")) return;
     const Json& measured = json["measured"];
     if (!measured.is_object()) throw Bad("measured", "must be an object");
@@ -430,6 +435,7 @@ std::string ConfigJson(const ConfigDocument& document) {
       json["measured"]["output_error_percent"] = measured.output_error_percent();
     }
   }
+  if (document.stability) json["stability"] = FiguresJson(*document.stability);
   if (document.weights) json["quantizer"]["weights"] = WeightSpecJson(*document.weights);
   if (document.learned_scales) json["quantizer"]["weights"]["learned"] = true;
   json["layers"] = Json::array();

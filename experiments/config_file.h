@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "experiments/stability.h"
 #include "experiments/torch_backend.h"
 #include "space/choices/bit_config.h"
 #include "space/choices/placement.h"
@@ -50,6 +51,9 @@ struct ConfigDocument {
   /// (predicted − bound)/predicted. Says how good the choice is only where it was "predicted".
   std::optional<double> gap;
   std::optional<Evaluation> measured;
+  /// How often the bits come out when the sensitivities are drawn anew within their errors; by
+  /// layer, in the order of `layers`.
+  std::optional<Stability> stability;
   std::uint64_t seed = 0;
 };
 

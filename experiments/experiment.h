@@ -14,6 +14,7 @@
 #include "experiments/budget.h"
 #include "search/supernet/dnas.h"
 #include "search/supernet/fine_tune.h"
+#include "sensitivity/measured_pairs.h"
 #include "space/choices/bit_choice.h"
 #include "space/choices/quantization_spec.h"
 #include "space/hardware/latency_table.h"
@@ -63,6 +64,10 @@ struct SensitivitySection {
   std::string method = "kl";   ///< See SensitivityMethods().
   std::int64_t samples = 512;  ///< Records of data.search, from its start.
   std::int64_t probes = 64;    ///< Random vectors of trace estimators.
+  /// Pairs of layers that are measured together; their terms go to the solver.
+  PairRequest pairs;
+  /// How often the losses are drawn anew within their errors to see whether a choice is stable.
+  std::int64_t redraws = 100;
   std::string score = "half";  ///< Curvature: "half" = ½·trace·‖Δ‖² in nats; "hawq" omits the ½.
   /// A CSV to take instead of computing; everything above is then ignored.
   std::filesystem::path file;

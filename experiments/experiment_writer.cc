@@ -146,6 +146,8 @@ void WriteSensitivityAndCosts(YAML::Emitter& out, const Experiment& experiment) 
     map.Number("samples", experiment.sensitivity.samples);
     map.Number("probes", experiment.sensitivity.probes);
     map.Text("score", experiment.sensitivity.score);
+    map.Text("pairs", ToString(experiment.sensitivity.pairs));
+    map.Number("redraws", experiment.sensitivity.redraws);
     map.Path("file", experiment.sensitivity.file);
   }
   if (experiment.costs.latency_file.empty() && experiment.costs.capabilities_file.empty()) return;

@@ -193,8 +193,7 @@ void FineTuneLinesOf(SearchInputs& inputs, StageScope& scope) {
   }
   std::vector<TunedLine> lines;
   for (const Job& job : jobs) lines.push_back(job.line);
-  const std::vector<ResultRow> rows =
-      TunedRows(inputs, inputs.WithSensitivity(scope.Read(kSensitivityName)), jobs);
+  const std::vector<ResultRow> rows = TunedRows(inputs, inputs.WithSensitivity(scope), jobs);
   scope.Write(kFineTuneName, FineTuneJson(lines));
   scope.Write(kTunedResultsName, ResultsJson(rows));
   scope.Write(kTunedResultsCsvName, ResultsCsv(rows));
@@ -220,7 +219,7 @@ Stage FineTuneStage(SearchInputs& inputs) {
   if (experiment.dnas.has_value()) {
     stage.parameters += fmt::format("\nsearch epochs {}", experiment.dnas->options.epochs);
   }
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   stage.inputs.emplace_back(kRefinedName);
   stage.outputs = {kFineTuneName, kTunedResultsName, kTunedResultsCsvName, kTunedResultsTextName};
   for (std::size_t b = 0; b < experiment.budgets.size(); ++b) {

@@ -14,6 +14,12 @@ Json BitsJson(NumberFormat format) {
 
 Json FiniteOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
+Json FiguresJson(const Stability& stability) {
+  return {{"redraws", stability.redraws},
+          {"configuration", stability.configuration},
+          {"layers", stability.layers}};
+}
+
 Json QualityJson(const PredictionQuality& quality) {
   return {{"median_relative_error", FiniteOrNull(quality.median_relative_error)},
           {"largest_relative_error", FiniteOrNull(quality.largest_relative_error)},

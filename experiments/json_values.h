@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "experiments/stability.h"
 #include "space/choices/bit_choice.h"
 #include "space/hardware/network_latency.h"
 
@@ -12,6 +13,8 @@ namespace bitsearch {
 nlohmann::ordered_json BitsJson(NumberFormat format);
 /// JSON has no infinities.
 nlohmann::ordered_json FiniteOrNull(double value);
+/// redraws, configuration, layers: a Stability.
+nlohmann::ordered_json FiguresJson(const Stability& stability);
 /// median_relative_error, largest_relative_error, r_squared, kendall_tau.
 nlohmann::ordered_json QualityJson(const PredictionQuality& quality);
 

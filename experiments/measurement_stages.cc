@@ -19,7 +19,7 @@ namespace bitsearch {
 namespace {
 
 void Refine(SearchInputs& inputs, StageScope& scope, const DataSpec& spec) {
-  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  const NamedProblem named = inputs.WithSensitivity(scope);
   std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
   JournalledEvaluator evaluator = inputs.On(spec, "search", scope);
   std::string rows;
@@ -85,7 +85,7 @@ Stage RefinementStage(SearchInputs& inputs) {
               inputs.cost_names,
               {kRefinedName, kCandidatesName},
               {}};
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   stage.inputs.emplace_back(kLinesName);
   stage.work = [&inputs, spec](StageScope& scope) { Refine(inputs, scope, spec); };
   return stage;
@@ -132,9 +132,9 @@ Stage GoalStage(SearchInputs& inputs) {
               inputs.cost_names,
               {kGoalName, kGoalConfigName, kFallbackConfigName},
               {}};
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   stage.work = [&inputs, &goal](StageScope& scope) {
-    const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+    const NamedProblem named = inputs.WithSensitivity(scope);
     JournalledEvaluator search = inputs.On(*inputs.experiment.data.search, "search", scope);
     JournalledEvaluator report = inputs.On(*inputs.experiment.data.report, "report", scope);
     const BitConfig fp32 = inputs.Fp32();

@@ -79,6 +79,23 @@ std::string NamedProblem::WhyNothingIsLeft() const {
   return "";
 }
 
+bool PairLosses::Add(LayerChoice a, LayerChoice b, double loss_increase) {
+  if (b.layer < a.layer) std::swap(a, b);
+  std::vector<PairTerm>& terms = named_.problem.pairs;
+  const std::size_t columns = named_.choices[b.layer.value].size();
+  const auto [at, fresh] = term_at_.try_emplace({a.layer, b.layer}, terms.size());
+  if (fresh) {
+    PairTerm term;
+    term.first = a.layer;
+    term.second = b.layer;
+    term.loss.assign(named_.choices[a.layer.value].size() * columns, 0.0);
+    terms.push_back(std::move(term));
+  }
+  const std::size_t entry = a.choice * columns + b.choice;
+  terms[at->second].loss[entry] = loss_increase;
+  return seen_.insert({at->second, entry}).second;
+}
+
 void AddLimit(std::string_view limit, NamedProblem* problem) {
   const std::size_t equals = limit.find('=');
   if (equals == std::string_view::npos) {

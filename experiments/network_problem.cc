@@ -340,6 +340,21 @@ NetworkProblem BuildNetworkProblem(const Experiment& experiment) {
   return network;
 }
 
+namespace {
+
+std::optional<LayerChoice> FindLayerChoice(const NamedProblem& named, const std::string& layer,
+                                           const BitChoice& choice) {
+  const auto at = std::find(named.layers.begin(), named.layers.end(), layer);
+  if (at == named.layers.end()) return std::nullopt;
+  const auto l = static_cast<std::size_t>(at - named.layers.begin());
+  const std::vector<BitChoice>& choices = named.choices[l];
+  const auto found = std::find(choices.begin(), choices.end(), choice);
+  if (found == choices.end()) return std::nullopt;
+  return LayerChoice{LayerIndex(l), static_cast<std::size_t>(found - choices.begin())};
+}
+
+}  // namespace
+
 NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
                         const std::string& source) {
   named.standard_error.clear();
@@ -374,7 +389,19 @@ NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
     }
   }
   if (!any_error) named.standard_error.clear();
+  PairLosses pairs(&named);
+  for (const PairSensitivity& pair : report.pairs) {
+    const auto a = FindLayerChoice(named, pair.layer_a, pair.choice_a);
+    const auto b = FindLayerChoice(named, pair.layer_b, pair.choice_b);
+    if (a && b) pairs.Add(*a, *b, pair.loss_increase);
+  }
   return named;
+}
+
+AssignmentProblem WithoutPairLosses(AssignmentProblem problem) {
+  for (PairTerm& pair : problem.pairs) pair.loss.clear();
+  std::erase_if(problem.pairs, [](const PairTerm& pair) { return pair.cost.empty(); });
+  return problem;
 }
 
 NamedProblem WithBudget(const NetworkProblem& network, NamedProblem named, const Budget& budget) {

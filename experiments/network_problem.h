@@ -66,10 +66,14 @@ std::vector<std::vector<BitChoice>> Candidates(const Experiment& experiment,
 /// the errors of ReadOnnx, ReadLatencyCsv and Candidates, Error(kLatencyMissing).
 NetworkProblem BuildNetworkProblem(const Experiment& experiment);
 
-/// `named` with the report's losses. Throws Error(kLayerUnknown), Error(kCostMissing) if a layer or
-/// choice of the problem is not in the report; `source` names the report in messages.
+/// `named` with the report's losses and pair terms. Throws Error(kLayerUnknown),
+/// Error(kCostMissing) if a layer or choice of the problem is not in the report; `source` names the
+/// report in messages. Pair terms of choices that the problem does not have are left out.
 NamedProblem WithLosses(NamedProblem named, const SensitivityReport& report,
                         const std::string& source);
+
+/// `problem` without what pairs of layers add to the loss; transitions stay.
+AssignmentProblem WithoutPairLosses(AssignmentProblem problem);
 
 /// `named` with the limits of a budget: relative ones from the uniform configuration's cost.
 /// Throws Error(kLatencyMissing) where that has none.

@@ -9,6 +9,7 @@
 #include "experiments/result_rows.h"
 #include "experiments/search_stages.h"
 #include "experiments/solution_json.h"
+#include "experiments/stability.h"
 #include "search/frontier.h"
 #include "search/solver.h"
 #include "sensitivity/sensitivity_report.h"
@@ -83,16 +84,18 @@ Stage SensitivityStage(SearchInputs& inputs) {
     };
     return stage;
   }
+  if (section.pairs.kind != PairRequest::Kind::kNone) stage.outputs.emplace_back(kPairsName);
   const DataSpec spec = inputs.SensitivityData();
-  stage.parameters =
-      fmt::format("method {} probes {} score {} seed {}\n{}\ndata {}\n{}", section.method,
-                  section.probes, section.score, inputs.experiment.seed, inputs.quantization,
-                  inputs.hashes.Of(spec), CandidatesText(inputs.network.named));
+  stage.parameters = fmt::format(
+      "method {} probes {} score {} pairs {} seed {}\n{}\ndata {}\n{}", section.method,
+      section.probes, section.score, ToString(section.pairs), inputs.experiment.seed,
+      inputs.quantization, inputs.hashes.Of(spec), CandidatesText(inputs.network.named));
   stage.work = [&inputs, spec](StageScope& scope) {
     SensitivityRequest request;
     request.method = inputs.experiment.sensitivity.method;
     request.probes = inputs.experiment.sensitivity.probes;
     request.score = inputs.experiment.sensitivity.score;
+    request.pairs = inputs.experiment.sensitivity.pairs;
     request.choices = inputs.network.named.choices;
     request.known = [&scope](const std::string& key) { return scope.Known(key); };
     request.record = [&scope](const std::string& key, const std::string& text) {
@@ -103,6 +106,7 @@ Stage SensitivityStage(SearchInputs& inputs) {
         inputs.session.Get().MeasureSensitivity(data, request, scope.context());
     RequireFinite(report, inputs.experiment.model.file);
     scope.Write(kSensitivityName, SensitivityCsv(report));
+    if (request.pairs.kind != PairRequest::Kind::kNone) scope.Write(kPairsName, PairsCsv(report));
   };
   return stage;
 }
@@ -134,7 +138,16 @@ void WriteFrontier(const SearchInputs& inputs, StageScope& scope, const NamedPro
                    const std::string& resource) {
   FrontierOptions options;
   options.resources = {named.FindResource(resource)};
-  Frontier frontier = ComputeFrontier(named.problem, options, scope.context());
+  Frontier frontier;
+  try {
+    frontier = ComputeFrontier(named.problem, options, scope.context());
+  } catch (const Error& error) {
+    if (error.id() != ErrorId::kSolverUnsupported) throw;
+    scope.context().progress->Warning(
+        "the frontier of " + resource +
+        " leaves the pair terms out: between distant layers they make it too large");
+    frontier = ComputeFrontier(WithoutPairLosses(named.problem), options, scope.context());
+  }
   scope.context().ThrowIfStopped();
   FrontierOutput output;
   output.resources = options.resources;
@@ -163,7 +176,7 @@ ResultLine StartLine(const NamedProblem& limited, const StartConfig& start) {
 }
 
 void Search(const SearchInputs& inputs, StageScope& scope) {
-  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  const NamedProblem named = inputs.WithSensitivity(scope);
   const RunContext& context = scope.context();
   for (const std::string& resource : FrontierResources(inputs.experiment)) {
     WriteFrontier(inputs, scope, named, resource);
@@ -213,6 +226,35 @@ void Search(const SearchInputs& inputs, StageScope& scope) {
 
 }  // namespace
 
+Stage StabilityStage(SearchInputs& inputs) {
+  Experiment relevant;
+  relevant.seed = inputs.experiment.seed;
+  relevant.budgets = inputs.experiment.budgets;
+  const std::string& solver = inputs.experiment.search.solver;
+  const std::int64_t redraws = inputs.experiment.sensitivity.redraws;
+  Stage stage{"stability",
+              fmt::format("{}solver {} redraws {}\n{}", ExperimentText(relevant), solver, redraws,
+                          CandidatesText(inputs.network.named)),
+              inputs.cost_names,
+              {},
+              {}};
+  inputs.AddSensitivityNames(stage.inputs);
+  for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+    stage.outputs.push_back(StabilityName(b));
+  }
+  stage.work = [&inputs, &solver, redraws](StageScope& scope) {
+    const NamedProblem named = inputs.WithSensitivity(scope);
+    for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+      const Budget& budget = inputs.experiment.budgets[b];
+      const NamedProblem limited = WithBudget(inputs.network, named, budget);
+      scope.Write(StabilityName(b), StabilityJson(RedrawOptima(limited, solver, budget.name,
+                                                               redraws, scope.context()),
+                                                  budget.name));
+    }
+  };
+  return stage;
+}
+
 Stage SearchStage(SearchInputs& inputs) {
   Experiment relevant;
   relevant.seed = inputs.experiment.seed;
@@ -230,7 +272,7 @@ Stage SearchStage(SearchInputs& inputs) {
               inputs.cost_names,
               {kLinesName},
               {}};
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
     stage.outputs.push_back(SolutionName(b));
   }

@@ -44,7 +44,7 @@ class Chain {
       : inputs_(inputs),
         scope_(scope),
         section_(*inputs.experiment.predictor),
-        named_(inputs.WithSensitivity(scope.Read(kSensitivityName))),
+        named_(inputs.WithSensitivity(scope)),
         encoding_(Encoding::OneHot(SpaceOfChoices(inputs))),
         cheap_evaluator_(inputs.On(CheapData(inputs), "cheap", scope)),
         expensive_evaluator_(inputs.On(*inputs.experiment.data.search, "expensive", scope)) {}
@@ -256,7 +256,7 @@ Stage PredictorStage(SearchInputs& inputs) {
               inputs.cost_names,
               {kRefinedName, kCandidatesName, kTransferCurveName},
               {}};
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   stage.inputs.emplace_back(kLinesName);
   stage.work = [&inputs](StageScope& scope) { Chain(inputs, scope).Run(); };
   return stage;

@@ -203,40 +203,27 @@ class Reader {
     const CsvTable table = CsvTable::Read(path);
     // Checks numbers and bits; the rows are then read with their places.
     const std::vector<PairSensitivity> pairs = ReadPairsCsv(path);
-    std::map<std::pair<LayerIndex, LayerIndex>, std::size_t> term_at;
-    std::set<std::tuple<LayerIndex, std::size_t, LayerIndex, std::size_t>> seen;
+    PairLosses losses(&named_);
     auto pair = pairs.begin();
     table.ForEachRow([&](const CsvRow& row) {
       const PairSensitivity& read = *pair++;
-      LayerIndex a = LayerAt(table, row, table.Column("layer_a"));
-      LayerIndex b = LayerAt(table, row, table.Column("layer_b"));
+      const LayerIndex a = LayerAt(table, row, table.Column("layer_a"));
+      const LayerIndex b = LayerAt(table, row, table.Column("layer_b"));
       CheckLoss(table, row, table.Column("loss_increase"));
       if (a == b) {
         throw Error(ErrorId::kPairInvalid, "a pair term joins a layer to itself")
             .At(table.LocationOf(row, table.Column("layer_b")))
             .Hint("what a layer costs alone belongs in the sensitivity file");
       }
-      std::size_t first = ChoiceAt(table, row, table.Column("weight_bits_a"), a, read.choice_a);
-      std::size_t second = ChoiceAt(table, row, table.Column("weight_bits_b"), b, read.choice_b);
-      if (b < a) {
-        std::swap(a, b);
-        std::swap(first, second);
-      }
-      if (!seen.insert({a, first, b, second}).second) {
+      const std::size_t first =
+          ChoiceAt(table, row, table.Column("weight_bits_a"), a, read.choice_a);
+      const std::size_t second =
+          ChoiceAt(table, row, table.Column("weight_bits_b"), b, read.choice_b);
+      if (!losses.Add({a, first}, {b, second}, read.loss_increase)) {
         throw Error(ErrorId::kCsvDuplicateRow, "the pair of choices is given twice")
             .At(table.LocationOf(row, table.Column("layer_a")))
             .Hint("the order of the two layers does not matter: keep one of the rows");
       }
-      const std::size_t columns = named_.choices[b.value].size();
-      const auto [at, fresh] = term_at.try_emplace({a, b}, named_.problem.pairs.size());
-      if (fresh) {
-        PairTerm term;
-        term.first = a;
-        term.second = b;
-        term.loss.assign(named_.choices[a.value].size() * columns, 0.0);
-        named_.problem.pairs.push_back(std::move(term));
-      }
-      named_.problem.pairs[at->second].loss[first * columns + second] = read.loss_increase;
     });
   }
 

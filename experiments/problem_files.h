@@ -4,9 +4,12 @@
 // network.
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "search/assignment_problem.h"
@@ -42,6 +45,26 @@ struct NamedProblem {
   std::string ValueText(ResourceIndex resource, std::int64_t value) const;
   /// Where ties or pins leave a layer without a choice, a sentence that names them; else "".
   std::string WhyNothingIsLeft() const;
+};
+
+/// One choice of one layer of a problem.
+struct LayerChoice {
+  LayerIndex layer;
+  std::size_t choice = 0;
+};
+
+/// Adds what pairs of choices add to the loss, one PairTerm for each pair of layers. `named` must
+/// outlive it and get its layers and choices before.
+class PairLosses {
+ public:
+  explicit PairLosses(NamedProblem* named) : named_(*named) {}
+  /// Of two layers, in any order. False if the pair of choices has been given before.
+  bool Add(LayerChoice a, LayerChoice b, double loss_increase);
+
+ private:
+  NamedProblem& named_;
+  std::map<std::pair<LayerIndex, LayerIndex>, std::size_t> term_at_;
+  std::set<std::pair<std::size_t, std::size_t>> seen_;  ///< Term and entry of its matrix.
 };
 
 /// Name of the resource that a cuts file adds: the peak of live activations, in bits.

@@ -16,25 +16,27 @@ Stage ExplanationStage(SearchInputs& inputs) {
   relevant.budgets = inputs.experiment.budgets;
   Stage stage{
       "explanation",
-      fmt::format("{}solver {} seed {} redraws {}\nmodel {} folded {}\n{}",
-                  ExperimentText(relevant), inputs.experiment.search.solver, inputs.experiment.seed,
-                  kRedraws, inputs.hashes.Of(inputs.experiment.model.file),
+      fmt::format("{}solver {}\nmodel {} folded {}\n{}", ExperimentText(relevant),
+                  inputs.experiment.search.solver, inputs.hashes.Of(inputs.experiment.model.file),
                   inputs.experiment.model.fold_batch_norm, CandidatesText(inputs.network.named)),
       inputs.cost_names,
       {kNetworkName},
       {}};
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+    stage.inputs.push_back(StabilityName(b));
     stage.outputs.push_back(ExplanationName(b));
   }
   stage.work = [&inputs](StageScope& scope) {
     scope.Write(kNetworkName, NetworkOutlineJson(inputs.network.graph));
-    const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+    const NamedProblem named = inputs.WithSensitivity(scope);
     for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
       const Budget& budget = inputs.experiment.budgets[b];
-      scope.Write(ExplanationName(b),
-                  ExplanationJson(WithBudget(inputs.network, named, budget),
-                                  inputs.experiment.search.solver, budget.name, scope.context()));
+      scope.Write(
+          ExplanationName(b),
+          ExplanationJson(WithBudget(inputs.network, named, budget),
+                          inputs.experiment.search.solver, budget.name,
+                          ParseStabilityJson(scope.Read(StabilityName(b))), scope.context()));
     }
   };
   return stage;

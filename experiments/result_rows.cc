@@ -195,14 +195,24 @@ std::optional<LatencyDifference> LatencyBeyond(const NetworkProblem& network,
 std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config) {
   const BitChoice fp32{NumberFormat::Float32(), NumberFormat::Float32()};
   double loss = 0.0;
+  std::vector<std::optional<std::size_t>> chosen;
   for (std::size_t l = 0; l < config.choices.size(); ++l) {
     const std::vector<BitChoice>& choices = named.choices[l];
     const auto found = std::find(choices.begin(), choices.end(), config.choices[l]);
+    chosen.emplace_back();
     if (found != choices.end()) {
-      loss += named.problem.loss[l][static_cast<std::size_t>(found - choices.begin())];
+      chosen.back() = static_cast<std::size_t>(found - choices.begin());
+      loss += named.problem.loss[l][*chosen.back()];
     } else if (config.choices[l] != fp32) {
       return std::nullopt;
     }
+  }
+  // A layer in fp32 interacts with none.
+  for (const PairTerm& pair : named.problem.pairs) {
+    const auto& first = chosen[pair.first.value];
+    const auto& second = chosen[pair.second.value];
+    if (pair.loss.empty() || !first || !second) continue;
+    loss += pair.loss[*first * named.choices[pair.second.value].size() + *second];
   }
   return loss;
 }
@@ -210,7 +220,8 @@ std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& 
 std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProblem& named,
                                   const std::vector<BudgetLines>& budgets,
                                   const std::map<std::string, Evaluation>& evaluations,
-                                  const std::optional<BitConfig>& fp32) {
+                                  const std::optional<BitConfig>& fp32,
+                                  const std::vector<RedrawnOptima>& redrawn) {
   std::vector<ResultRow> rows;
   if (fp32.has_value()) {
     ResultRow row = RowOf(network, named, *fp32, evaluations.at(fp32->Canonical()));
@@ -218,7 +229,8 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
     row.bits = "fp32";
     rows.push_back(std::move(row));
   }
-  for (const BudgetLines& budget : budgets) {
+  for (std::size_t b = 0; b < budgets.size(); ++b) {
+    const BudgetLines& budget = budgets[b];
     const BitConfig& ours_config = budget.lines.front().configs.front();
     const Evaluation& ours = evaluations.at(ours_config.Canonical());
     const auto add = [&](ResultRow row, const std::string& name, const std::string& note) {
@@ -236,8 +248,8 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
         continue;
       }
       const auto best = std::max_element(
-          line.configs.begin(), line.configs.end(), [&](const BitConfig& a, const BitConfig& b) {
-            return IsBetter(evaluations.at(b.Canonical()), evaluations.at(a.Canonical()));
+          line.configs.begin(), line.configs.end(), [&](const BitConfig& x, const BitConfig& y) {
+            return IsBetter(evaluations.at(y.Canonical()), evaluations.at(x.Canonical()));
           });
       const Evaluation& evaluation = evaluations.at(best->Canonical());
       ResultRow row = RowOf(network, named, *best, evaluation);
@@ -248,6 +260,10 @@ std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProb
           row.latency_beyond_ours_us = beyond->difference_ns * 1e-3;
           row.latency_error_us = beyond->standard_error_ns * 1e-3;
         }
+      }
+      const bool answers = &line == &budget.lines.front() || line.name == kAdditiveLine;
+      if (answers && b < redrawn.size() && redrawn[b].redraws > 0) {
+        row.stability = StabilityOf(redrawn[b], *best);
       }
       add(std::move(row),
           many ? fmt::format("random (best of {})", line.configs.size()) : line.name, line.note);

@@ -13,6 +13,9 @@
 
 namespace bitsearch {
 
+/// The solver's optimum of the predicted losses, beside what measuring chose.
+inline constexpr const char* kAdditiveLine = "additive";
+
 /// One line of a budget: ours or a baseline.
 struct ResultLine {
   std::string name;
@@ -48,7 +51,8 @@ std::vector<std::pair<std::string, std::string>> CostTexts(const NetworkProblem&
 std::optional<LatencyDifference> LatencyBeyond(const NetworkProblem& network,
                                                const BitConfig& config, const BitConfig& reference);
 
-/// Σ of the layers' losses; 0 for layers left in fp32; nothing if a choice has no loss.
+/// Σ of the layers' losses and of their pair terms; 0 for layers left in fp32; nothing if a choice
+/// has no loss.
 std::optional<double> PredictedLoss(const NamedProblem& named, const BitConfig& config);
 
 /// The row of one configuration, without a budget, a line's name and a comparison.
@@ -57,10 +61,11 @@ ResultRow RowOf(const NetworkProblem& network, const NamedProblem& named, const 
 
 /// The rows: fp32 first, then each budget's lines. "random" gives two rows: the best by measured
 /// accuracy, and the mean. `evaluations` is by BitConfig::Canonical() and must hold every
-/// configuration.
+/// configuration. `redrawn` is by budget; it may be empty.
 std::vector<ResultRow> ResultRows(const NetworkProblem& network, const NamedProblem& named,
                                   const std::vector<BudgetLines>& budgets,
                                   const std::map<std::string, Evaluation>& evaluations,
-                                  const std::optional<BitConfig>& fp32);
+                                  const std::optional<BitConfig>& fp32,
+                                  const std::vector<RedrawnOptima>& redrawn = {});
 
 }  // namespace bitsearch

@@ -13,19 +13,23 @@ namespace bitsearch {
 namespace {
 
 /// Raised where configuration files say more than before, so that a resume writes old ones anew.
-constexpr int kConfigContent = 2;
+constexpr int kConfigContent = 3;
 
 void WriteResults(SearchInputs& inputs, StageScope& scope) {
-  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  const NamedProblem named = inputs.WithSensitivity(scope);
   const std::vector<BudgetLines> lines = ParseLinesJson(scope.Read(kRefinedName));
   std::map<std::string, Evaluation> evaluations;
   const auto all = nlohmann::ordered_json::parse(scope.Read(kEvaluationsName));
   for (const auto& [config, payload] : all.items()) {
     evaluations[config] = ParseEvaluationJson(payload.get<std::string>());
   }
-  const std::vector<ResultRow> rows =
-      ResultRows(inputs.network, named, lines, evaluations,
-                 inputs.wants_fp32() ? std::optional<BitConfig>(inputs.Fp32()) : std::nullopt);
+  std::vector<RedrawnOptima> redrawn;
+  for (std::size_t b = 0; b < lines.size(); ++b) {
+    redrawn.push_back(ParseStabilityJson(scope.Read(StabilityName(b))));
+  }
+  const std::vector<ResultRow> rows = ResultRows(
+      inputs.network, named, lines, evaluations,
+      inputs.wants_fp32() ? std::optional<BitConfig>(inputs.Fp32()) : std::nullopt, redrawn);
   scope.Write(kResultsName, ResultsJson(rows));
   scope.Write("results.csv", ResultsCsv(rows));
   scope.Write(kResultsTextName, ResultsText(rows));
@@ -43,6 +47,7 @@ void WriteResults(SearchInputs& inputs, StageScope& scope) {
       document.gap = lines[b].gap;
     }
     document.measured = evaluations.at(config.Canonical());
+    if (redrawn[b].redraws > 0) document.stability = StabilityOf(redrawn[b], config);
     scope.Write(ConfigName(b), ConfigJson(document));
   }
 }
@@ -58,10 +63,10 @@ Stage ResultStage(SearchInputs& inputs) {
               {kResultsName, "results.csv", kResultsTextName},
               {}};
   if (inputs.experiment.dnas.has_value()) stage.parameters += "\nchosen by dnas";
-  for (const char* name : {kSensitivityName, kRefinedName, kEvaluationsName}) {
-    stage.inputs.emplace_back(name);
-  }
+  inputs.AddSensitivityNames(stage.inputs);
+  for (const char* name : {kRefinedName, kEvaluationsName}) stage.inputs.emplace_back(name);
   for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
+    stage.inputs.push_back(StabilityName(b));
     stage.outputs.push_back(ConfigName(b));
   }
   stage.work = [&inputs](StageScope& scope) { WriteResults(inputs, scope); };

@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "experiments/artifact_json.h"
+#include "experiments/json_values.h"
 #include "space/hardware/latency_csv.h"
 #include "space/support/error.h"
 
@@ -76,6 +78,35 @@ bool CostsLess(const ResultRow& row, const ResultRow& ours) {
 
 }  // namespace
 
+namespace {
+
+/// How many of the redraws, as people count.
+std::string InRedraws(double share, std::int64_t redraws) {
+  return fmt::format("{} of {}", std::llround(share * static_cast<double>(redraws)), redraws);
+}
+
+std::string StabilityRemark(const std::string& budget, const ResultRow& ours,
+                            const ResultRow* optimum) {
+  const Stability& stability = *ours.stability;
+  const auto steady = std::count_if(stability.layers.begin(), stability.layers.end(),
+                                    [](double share) { return share >= kSteadyShare; });
+  const double least = *std::min_element(stability.layers.begin(), stability.layers.end());
+  std::string text = fmt::format(
+      "budget {}: with the sensitivities drawn anew within their errors, the predicted optimum is "
+      "ours as a whole in {} redraws; {} of {} layers keep its bits in at least {:.0f} %, the "
+      "least "
+      "steady one in {}",
+      budget, InRedraws(stability.configuration, stability.redraws), steady,
+      stability.layers.size(), 100.0 * kSteadyShare, InRedraws(least, stability.redraws));
+  if (optimum != nullptr && optimum->stability) {
+    text += fmt::format("; the row {} as a whole in {}", optimum->line,
+                        InRedraws(optimum->stability->configuration, optimum->stability->redraws));
+  }
+  return text;
+}
+
+}  // namespace
+
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
   std::vector<std::string> remarks;
   // One row per budget: the cheapest in the last column (latency, where there is a table), among
@@ -123,6 +154,14 @@ std::vector<std::string> Remarks(const std::vector<ResultRow>& rows) {
         "(95 % interval +-{:.3g} us)",
         row.budget, row.line, *row.latency_beyond_ours_us, bound));
   }
+  for (const ResultRow& ours : rows) {
+    if (ours.line != "ours" || !ours.stability || ours.stability->layers.empty()) continue;
+    const auto optimum = std::find_if(rows.begin(), rows.end(), [&](const ResultRow& row) {
+      return row.budget == ours.budget && &row != &ours && row.stability.has_value();
+    });
+    remarks.push_back(
+        StabilityRemark(ours.budget, ours, optimum == rows.end() ? nullptr : &*optimum));
+  }
   return remarks;
 }
 
@@ -147,6 +186,7 @@ std::string ResultsJson(const std::vector<ResultRow>& rows) {
                     {"p_value", OrNull(row.p_value)},
                     {"latency_beyond_ours_us", OrNull(row.latency_beyond_ours_us)},
                     {"latency_error_us", OrNull(row.latency_error_us)}});
+    if (row.stability) list.back()["stability"] = FiguresJson(*row.stability);
   }
   return Json{{"format", kFormat}, {"significance", kSignificance}, {"rows", list}}.dump(2) + "\n";
 }
@@ -174,6 +214,9 @@ std::vector<ResultRow> ParseResultsJson(const std::string& text, const std::stri
     row.p_value = NumberOf(item, "p_value");
     row.latency_beyond_ours_us = NumberOf(item, "latency_beyond_ours_us");
     row.latency_error_us = NumberOf(item, "latency_error_us");
+    if (const auto stability = item.Find("stability")) {
+      row.stability = ParseStabilityFigures(*stability);
+    }
     rows.push_back(std::move(row));
   }
   return rows;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "experiments/stability.h"
 #include "space/choices/bit_config.h"
 #include "space/choices/evaluator.h"
 
@@ -36,6 +37,9 @@ struct ResultRow {
   /// (0 where the table states no noise). Absent without a table, for that row itself, for means.
   std::optional<double> latency_beyond_ours_us;
   std::optional<double> latency_error_us;
+  /// How often this configuration comes out when the sensitivities are drawn anew within their
+  /// errors; of "ours" and of the predicted optimum, where there are errors.
+  std::optional<Stability> stability;
 };
 
 /// Below it a difference counts.
@@ -45,8 +49,8 @@ inline constexpr double kSignificance = 0.01;
 std::string Verdict(const ResultRow& row, const ResultRow& ours);
 
 /// What a reader should not overlook, one sentence each: a baseline that is as good as ours, or
-/// better, costs no more in any column, and at least 5 % less in one; and lines of whose latency
-/// the table's noise leaves open whether it is less than that of ours.
+/// better, costs no more in any column, and at least 5 % less in one; lines of whose latency the
+/// table's noise leaves open whether it is less than that of ours; and how sure ours is.
 std::vector<std::string> Remarks(const std::vector<ResultRow>& rows);
 
 /// A column of measured figures in tables for people.

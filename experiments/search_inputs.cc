@@ -131,8 +131,17 @@ DataSpec SearchInputs::SensitivityData() const {
   return spec;
 }
 
-NamedProblem SearchInputs::WithSensitivity(const std::string& csv) const {
-  return WithLosses(network.named, ParseSensitivityCsv(csv, kSensitivityName), kSensitivityName);
+void SearchInputs::AddSensitivityNames(std::vector<std::string>& names) const {
+  names.emplace_back(kSensitivityName);
+  if (experiment.sensitivity.pairs.kind != PairRequest::Kind::kNone) names.emplace_back(kPairsName);
+}
+
+NamedProblem SearchInputs::WithSensitivity(const StageScope& scope) const {
+  SensitivityReport report = ParseSensitivityCsv(scope.Read(kSensitivityName), kSensitivityName);
+  if (experiment.sensitivity.pairs.kind != PairRequest::Kind::kNone) {
+    report.pairs = ReadPairsCsv(scope.PathOf(kPairsName).string());
+  }
+  return WithLosses(network.named, report, kSensitivityName);
 }
 
 bool SearchInputs::wants_fp32() const {

@@ -79,8 +79,10 @@ class SearchInputs {
   LayerGraph TrainableGraph() const;
   /// The records on which choices are made.
   DataSpec SensitivityData() const;
-  /// The problem with the losses of a sensitivity CSV.
-  NamedProblem WithSensitivity(const std::string& csv) const;
+  /// The artifacts that hold the losses: sensitivities and, where they are measured, pair terms.
+  void AddSensitivityNames(std::vector<std::string>& names) const;
+  /// The problem with their losses; they must be among the stage's inputs.
+  NamedProblem WithSensitivity(const StageScope& scope) const;
   /// True if the result table has the float network's row.
   bool wants_fp32() const;
   BitConfig Fp32() const;

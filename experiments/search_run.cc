@@ -14,6 +14,9 @@ std::string ConfigName(std::size_t budget) { return fmt::format("config_{}.json"
 std::string ExplanationName(std::size_t budget) {
   return fmt::format("explanation_{}.json", budget + 1);
 }
+std::string StabilityName(std::size_t budget) {
+  return fmt::format("stability_{}.json", budget + 1);
+}
 std::string FrontierName(const std::string& resource) {
   return fmt::format("frontier_{}.json", resource);
 }
@@ -35,7 +38,7 @@ PipelineSummary RunSearch(const Experiment& experiment, const NetworkProblem& ne
     const auto choose = experiment.predictor.has_value() ? PredictorStage
                         : experiment.dnas.has_value()    ? SupernetStage
                                                          : RefinementStage;
-    for (const auto make : {SearchStage, choose, EvaluationStage, ResultStage}) {
+    for (const auto make : {SearchStage, choose, EvaluationStage, StabilityStage, ResultStage}) {
       stages.push_back(make(inputs));
     }
     if (experiment.finetune.has_value()) stages.push_back(FineTuneStage(inputs));

@@ -5,6 +5,7 @@
 
 #include "experiments/experiment_sections.h"
 #include "experiments/supernet_sections.h"
+#include "sensitivity/measure.h"
 #include "space/support/error.h"
 
 namespace bitsearch {
@@ -18,11 +19,32 @@ void ReadSensitivity(const YamlNode& node, const ExperimentPaths& paths, Experim
   section.samples = node["samples"].Integer(section.samples, {1});
   section.probes = node["probes"].Integer(section.probes, {1});
   section.score = node["score"].Enum<std::string>({{"half", "half"}, {"hawq", "hawq"}}, "half");
+  section.redraws = node["redraws"].Integer(section.redraws, {0, 100'000});
   section.file = paths.Read(node["file"]);
   experiment.places["sensitivity.file"] = node["file"].location();
   if (!section.file.empty() && method.present()) {
     node["file"].Fail(Error(ErrorId::kYamlConflict, "got both \"file\" and \"method\"")
                           .Hint("remove one: a file is taken as it is, a method computes"));
+  }
+  const YamlNode pairs = node["pairs"];
+  if (!pairs.present()) return;
+  const std::string text = pairs.String();
+  const auto request = ParsePairRequest(text);
+  if (!request.has_value()) {
+    pairs.Fail(Error(ErrorId::kYamlChoice,
+                     fmt::format("got \"{}\" (allowed: none, neighbours, or a number)", text))
+                   .Hint("a number is how many runs of two layers at once may be spent"));
+    return;
+  }
+  section.pairs = *request;
+  if (section.pairs.kind == PairRequest::Kind::kNone) return;
+  if (!section.file.empty()) {
+    pairs.Fail(Error(ErrorId::kYamlConflict, "got both \"file\" and \"pairs\"")
+                   .Hint("pairs are measured together with the layers: remove one"));
+  } else if (!SensitivityHasPairs(section.method)) {
+    pairs.Fail(Error(ErrorId::kYamlConflict,
+                     fmt::format("method \"{}\" measures no pairs of layers", section.method))
+                   .Hint("pairs go with kl, loss and output-mse"));
   }
 }
 

@@ -28,6 +28,8 @@ Stage PredictorStage(SearchInputs& inputs);
 Stage SupernetStage(SearchInputs& inputs);
 /// Measures every line's configurations on the report records.
 Stage EvaluationStage(SearchInputs& inputs);
+/// How often each budget's optimum stays when the losses are drawn anew within their errors.
+Stage StabilityStage(SearchInputs& inputs);
 /// The answer to the inverse question (GoalSection).
 Stage GoalStage(SearchInputs& inputs);
 /// The result table and each budget's configuration file.
@@ -66,7 +68,5 @@ inline constexpr const char* kTransferCurveName = "transfer_curve.json";
 inline constexpr const char* kEvaluationsName = "evaluations.json";
 /// Every configuration that the refinement measured, predicted beside measured.
 inline constexpr const char* kCandidatesName = "candidates.csv";
-/// The solver's optimum of the predicted losses, beside what measuring chose.
-inline constexpr const char* kAdditiveLine = "additive";
 
 }  // namespace bitsearch

@@ -113,7 +113,7 @@ void Choose(SearchInputs& inputs, StageScope& scope, const NamedProblem& limited
 }
 
 void SearchBySupernet(SearchInputs& inputs, StageScope& scope) {
-  const NamedProblem named = inputs.WithSensitivity(scope.Read(kSensitivityName));
+  const NamedProblem named = inputs.WithSensitivity(scope);
   std::vector<BudgetLines> all = ParseLinesJson(scope.Read(kLinesName));
   const std::vector<Budget>& budgets = inputs.experiment.budgets;
   const SupernetRequest common = RequestOf(inputs);
@@ -190,7 +190,7 @@ Stage SupernetStage(SearchInputs& inputs) {
                   inputs.hashes.Of(inputs.SensitivityData()), CandidatesText(inputs.network.named));
   // Costs are in the loss: checkpoints and journalled items belong to them too.
   for (const auto& [name, text] : inputs.cost_files) stage.parameters += name + "\n" + text;
-  stage.inputs.emplace_back(kSensitivityName);
+  inputs.AddSensitivityNames(stage.inputs);
   stage.inputs.emplace_back(kLinesName);
   for (std::size_t b = 0; b < inputs.experiment.budgets.size(); ++b) {
     stage.outputs.push_back(DnasName(b));

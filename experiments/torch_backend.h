@@ -16,6 +16,7 @@
 #include "search/supernet/dnas.h"
 #include "search/supernet/fine_tune.h"
 #include "search/supernet/tuned_network.h"
+#include "sensitivity/measured_pairs.h"
 #include "sensitivity/sensitivity_report.h"
 #include "space/choices/bit_config.h"
 #include "space/choices/evaluator.h"
@@ -47,6 +48,7 @@ struct SensitivityRequest {
   double time_limit_s = 0.0;
   std::int64_t batch_size = 128;
   std::string score = "half";
+  PairRequest pairs;  ///< What the report's pairs are measured for.
   /// By layer, the candidates.
   std::vector<std::vector<BitChoice>> choices;
   /// Text of an item that an earlier, interrupted run has finished, by its key; and where to put a

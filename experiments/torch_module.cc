@@ -50,6 +50,7 @@ class Session : public QuantizationSession {
     plan.score = request.score == "hawq" ? CurvatureScore::kHawq : CurvatureScore::kHalf;
     plan.known = request.known;
     plan.record = request.record;
+    plan.pairs = request.pairs;
     // A layer alone cannot be given bits where tensors are quantized for all their readers.
     const bool by_tensor = QuantizesTensors(network_.spec().placement);
     MeasuredSensitivity measured =

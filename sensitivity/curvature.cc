@@ -26,8 +26,11 @@ std::int64_t BatchList::SamplesOf(std::int64_t batch) const {
 
 LabelledBatch BatchList::Load(std::int64_t batch) const {
   const std::int64_t first = batch * batch_size_;
-  return {ImageBatch(data_, first, SamplesOf(batch)).to(network_.device()),
-          LabelBatch(data_, first, SamplesOf(batch)).to(network_.device())};
+  LabelledBatch loaded{ImageBatch(data_, first, SamplesOf(batch)).to(network_.device()), {}};
+  if (data_.labelled()) {
+    loaded.labels = LabelBatch(data_, first, SamplesOf(batch)).to(network_.device());
+  }
+  return loaded;
 }
 
 VariableHooks::VariableHooks(const Network& network, const std::vector<LayerIndex>& layers,
@@ -106,8 +109,7 @@ HessianBlock::HessianBlock(const Network& network, const ExecutionState& prefix,
   ExecutionState run = prefix;
   network.Advance(run, network.step_count(), &hooks);
   variable_ = hooks.variables()[0];
-  const auto reduction =
-      of == CurvatureOf::kWeight ? at::Reduction::Mean : at::Reduction::Sum;
+  const auto reduction = of == CurvatureOf::kWeight ? at::Reduction::Mean : at::Reduction::Sum;
   const at::Tensor loss = at::cross_entropy_loss(network.Output(run), labels, {}, reduction);
   gradient_ = torch::autograd::grad({loss}, {variable_}, {}, /*retain_graph=*/true,
                                     /*create_graph=*/true)[0];

@@ -2,11 +2,11 @@
 // What all curvature estimators share: making a layer's weight or input a variable of
 // differentiation, batches with their labels, random vectors. Include only from torch targets.
 
+#include <torch/torch.h>
+
 #include <cstdint>
 #include <string_view>
 #include <vector>
-
-#include <torch/torch.h>
 
 #include "sensitivity/traces.h"
 #include "space/network/dataset.h"
@@ -17,7 +17,7 @@ namespace bitsearch {
 /// A batch of records.
 struct LabelledBatch {
   at::Tensor images;  ///< N × C × H × W on the network's device.
-  at::Tensor labels;  ///< N, int64, there too.
+  at::Tensor labels;  ///< N, int64, there too; undefined for unlabelled data.
 };
 
 /// The data set cut into batches of `batch_size` (the last may be smaller).
@@ -38,8 +38,8 @@ class BatchList {
 };
 
 /// Turns the weights, or the inputs, of chosen layers into variables while a network runs. An input
-/// becomes a variable for its layer alone, even where others read the same tensor. Leaves autograd's
-/// graph behind: use with gradients switched on.
+/// becomes a variable for its layer alone, even where others read the same tensor. Leaves
+/// autograd's graph behind: use with gradients switched on.
 class VariableHooks : public ExecutionHooks {
  public:
   /// Every layer of `layers` must have a weight if `of` is kWeight.
@@ -76,8 +76,8 @@ at::Tensor NormalLike(const at::Tensor& like, std::uint64_t root_seed, std::stri
                       std::uint64_t index);
 
 /// One block of the Hessian on one batch, ready for products with any number of vectors: the graph
-/// of the gradient is built once. Weights: of the mean loss. Activations: of the sum of the records'
-/// losses, so the block is block-diagonal over records. Not thread-safe; use one per task.
+/// of the gradient is built once. Weights: of the mean loss. Activations: of the sum of the
+/// records' losses, so the block is block-diagonal over records. Not thread-safe; use one per task.
 class HessianBlock {
  public:
   /// Runs the network behind `prefix`, the float network on the batch up to the layer's node.

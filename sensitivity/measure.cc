@@ -10,6 +10,7 @@
 #include "sensitivity/eigenvalues.h"
 #include "sensitivity/gauss_newton.h"
 #include "sensitivity/hutchinson.h"
+#include "sensitivity/measured_pairs.h"
 #include "sensitivity/perturbation.h"
 #include "sensitivity/quantization_errors.h"
 #include "sensitivity/second_order.h"
@@ -138,7 +139,43 @@ class Measurer {
              : mse ? row.output_mse
                    : row.kl_nats);
     }
+    MeasurePairs(result.report);
     return result;
+  }
+
+  void MeasurePairs(SensitivityReport& report) const {
+    const std::vector<LayerPair> pairs = PairsToMeasure(report, plan_.pairs);
+    if (pairs.empty()) return;
+    PairPerturbationOptions options;
+    options.batch_size = plan_.batch_size;
+    const auto key = [this](const LayerPair& layers, const BitChoice& a, const BitChoice& b) {
+      return "pair|" + graph().layer(layers.first).id + "|" + a.ToString() + "|" +
+             graph().layer(layers.second).id + "|" + b.ToString();
+    };
+    options.known = [&](const LayerPair& layers, const BitChoice& a,
+                        const BitChoice& b) -> std::optional<PairRow> {
+      const auto n = Unpack(Known(key(layers, a, b)), 6);
+      if (!n) return std::nullopt;
+      return PairRow{layers, a, b, {(*n)[0], (*n)[1]}, {(*n)[2], (*n)[3]}, {(*n)[4], (*n)[5]}};
+    };
+    options.record = [&](const PairRow& row) {
+      if (!plan_.record) return;
+      plan_.record(key(row.layers, row.first, row.second),
+                   Pack({row.kl_nats.value, row.kl_nats.standard_error,
+                         row.loss_increase_nats.value, row.loss_increase_nats.standard_error,
+                         row.output_mse.value, row.output_mse.standard_error}));
+    };
+    const std::vector<PairRow> rows =
+        MeasurePairPerturbations(network_, data_, plan_.choices, pairs, options, context_);
+    std::vector<std::vector<BitChoice>> effective = plan_.choices;
+    for (std::size_t l = 0; l < effective.size(); ++l) {
+      for (BitChoice& choice : effective[l]) {
+        choice = EffectiveChoice(network_, LayerIndex(l), choice);
+      }
+    }
+    report.pairs = PairTerms(report, effective, rows, plan_.method);
+    report.notes.emplace_back("pairs", std::to_string(pairs.size()) + " of layers, " +
+                                           std::to_string(rows.size()) + " runs");
   }
 
   MeasuredSensitivity SecondOrder() {
@@ -318,6 +355,11 @@ MeasuredSensitivity MeasureSensitivity(const CalibratedNetwork& network, const D
                                      " layers, the network has " +
                                      std::to_string(network.graph().layers().size()));
   }
+  if (plan.pairs.kind != PairRequest::Kind::kNone && !SensitivityHasPairs(plan.method)) {
+    throw Error(ErrorId::kUsage, "method '" + plan.method + "' measures no pairs of layers")
+        .Hint("pairs go with kl, loss and output-mse");
+  }
+  if (SensitivityNeedsLabels(plan.method)) data.RequireLabels();
   return Measurer(network, data, plan, context).Run();
 }
 

@@ -6,8 +6,10 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "sensitivity/measured_pairs.h"
 #include "sensitivity/scores.h"
 #include "sensitivity/sensitivity_report.h"
 #include "sensitivity/traces.h"
@@ -35,6 +37,8 @@ struct SensitivityPlan {
   double relative_error = 0.0;
   double time_limit_s = 0.0;
   CurvatureScore score = CurvatureScore::kHalf;
+  /// Pairs of layers to measure together; methods with SensitivityHasPairs only.
+  PairRequest pairs;
   /// Text of an item that an earlier run has finished, by its key; and where to put a newly
   /// finished one. An item found must come from the same network, data, batch size and seed; more
   /// probes may be asked for than it has. May be empty.
@@ -43,7 +47,7 @@ struct SensitivityPlan {
 };
 
 struct MeasuredSensitivity {
-  SensitivityReport report;
+  SensitivityReport report;           ///< With pairs where they were asked for.
   std::vector<TraceEstimate> traces;  ///< Weights, then activations; empty for direct methods.
 };
 
@@ -54,7 +58,14 @@ const std::vector<std::string>& SensitivityMethodNames();
 /// the network's extents, labels, and classes as outputs.
 void RequireMeasurable(const std::string& method, const LayerGraph& graph, const Dataset& data);
 
-/// Throws Error(kUsage) for a method that does not exist; else as the method's own function.
+/// Whether a method looks at the records' labels.
+bool SensitivityNeedsLabels(std::string_view method);
+
+/// Whether a method can measure pairs of layers: those that run the quantized network.
+bool SensitivityHasPairs(std::string_view method);
+
+/// Throws Error(kUsage) for a method that does not exist, or has no pairs where some are asked for,
+/// Error(kDataLabel) where it needs labels that are not there; else as the method's own function.
 /// Activations are scored where the network's placement quantizes them.
 MeasuredSensitivity MeasureSensitivity(const CalibratedNetwork& network, const Dataset& data,
                                        const SensitivityPlan& plan, const RunContext& context);

@@ -82,20 +82,11 @@ class Measurement {
 
   // The rows of `choices`, all of one layer. Layers must come in ascending order.
   std::vector<PerturbationRow> Measure(LayerIndex layer, const std::vector<BitChoice>& choices) {
-    if (!has_references_) MakeReferences();
-    const std::size_t node = network_.graph().layer(layer).node.value;
-    std::vector<QuantizationHooks> hooks = Prepare(layer, node, choices);
-    std::vector<Samples> samples(choices.size(), Samples(static_cast<std::size_t>(data_.size()),
-                                                         static_cast<std::size_t>(batch_count_)));
-    ForEachOnOneThread(context_, batch_count_, [&](std::int64_t batch) {
-      const ExecutionState prefix = Prefix(batch, node);
-      for (std::size_t c = 0; c < choices.size(); ++c) {
-        ExecutionState run = prefix;
-        network_.network().Advance(run, network_.network().step_count(), &hooks[c]);
-        Compare(batch, network_.network().Output(run), samples[c]);
-      }
-      Keep(batch, prefix);
-    });
+    std::vector<BitConfig> configs;
+    for (const BitChoice& choice : choices) {
+      configs.emplace_back(FloatConfig()).choices[layer.value] = choice;
+    }
+    const std::vector<Samples> samples = Run(layer, configs);
     std::vector<PerturbationRow> rows;
     for (std::size_t c = 0; c < choices.size(); ++c) {
       PerturbationRow row{layer,
@@ -114,7 +105,48 @@ class Measurement {
     return rows;
   }
 
+  // The rows of every two `choices` of two layers. Pairs must come in ascending order.
+  std::vector<PairRow> Measure(const LayerPair& pair,
+                               const std::vector<std::pair<BitChoice, BitChoice>>& choices) {
+    std::vector<BitConfig> configs;
+    for (const auto& [first, second] : choices) {
+      BitConfig& config = configs.emplace_back(FloatConfig());
+      config.choices[pair.first.value] = first;
+      config.choices[pair.second.value] = second;
+    }
+    const std::vector<Samples> samples = Run(pair.first, configs);
+    std::vector<PairRow> rows;
+    for (std::size_t c = 0; c < choices.size(); ++c) {
+      rows.push_back({pair, choices[c].first, choices[c].second, MeanOf(samples[c].kl),
+                      MeanOf(samples[c].loss_increase), MeanOf(samples[c].output_mse)});
+    }
+    return rows;
+  }
+
  private:
+  BitConfig FloatConfig() const {
+    return BitConfig::Uniform(network_.graph().layers().size(), BitChoice{kFloat, kFloat});
+  }
+
+  // What configurations do that leave all layers before `first` float. First layers must ascend.
+  std::vector<Samples> Run(LayerIndex first, const std::vector<BitConfig>& configs) {
+    if (!has_references_) MakeReferences();
+    const std::size_t node = network_.graph().layer(first).node.value;
+    std::vector<QuantizationHooks> hooks = Prepare(node, configs);
+    std::vector<Samples> samples(configs.size(), Samples(static_cast<std::size_t>(data_.size()),
+                                                         static_cast<std::size_t>(batch_count_)));
+    ForEachOnOneThread(context_, batch_count_, [&](std::int64_t batch) {
+      const ExecutionState prefix = Prefix(batch, node);
+      for (std::size_t c = 0; c < configs.size(); ++c) {
+        ExecutionState run = prefix;
+        network_.network().Advance(run, network_.network().step_count(), &hooks[c]);
+        Compare(batch, network_.network().Output(run), samples[c]);
+      }
+      Keep(batch, prefix);
+    });
+    return samples;
+  }
+
   std::int64_t First(std::int64_t batch) const { return batch * options_.batch_size; }
   std::int64_t Count(std::int64_t batch) const {
     return std::min(options_.batch_size, data_.size() - First(batch));
@@ -152,8 +184,7 @@ class Measurement {
     if (fits) kept = prefix;
   }
 
-  std::vector<QuantizationHooks> Prepare(LayerIndex layer, std::size_t node,
-                                         const std::vector<BitChoice>& choices) {
+  std::vector<QuantizationHooks> Prepare(std::size_t node, const std::vector<BitConfig>& configs) {
     const ExecutionState* calibration = nullptr;
     if (network_.spec().Has(CalibrationStep::kBiasCorrection) ||
         network_.spec().Has(CalibrationStep::kSequentialAdaRound)) {
@@ -165,13 +196,10 @@ class Measurement {
       });
       calibration = &*calibration_prefix_;
     }
-    std::vector<QuantizationHooks> hooks(choices.size());
-    ForEachOnOneThread(context_, static_cast<std::int64_t>(choices.size()), [&](std::int64_t c) {
+    std::vector<QuantizationHooks> hooks(configs.size());
+    ForEachOnOneThread(context_, static_cast<std::int64_t>(configs.size()), [&](std::int64_t c) {
       const auto slot = static_cast<std::size_t>(c);
-      BitConfig config =
-          BitConfig::Uniform(network_.graph().layers().size(), BitChoice{kFloat, kFloat});
-      config.choices[layer.value] = choices[slot];
-      hooks[slot] = PrepareQuantization(network_, config, calibration);
+      hooks[slot] = PrepareQuantization(network_, configs[slot], calibration);
     });
     return hooks;
   }
@@ -205,13 +233,6 @@ class Measurement {
   std::optional<ExecutionState> calibration_prefix_;
 };
 
-// What a choice comes to under the network's placement and layer: equal effects are equal values.
-BitChoice Effective(const CalibratedNetwork& network, LayerIndex layer, BitChoice choice) {
-  if (network.spec().placement == Placement::kWeightsOnly) choice.activation = kFloat;
-  if (!network.graph().layer(layer).weight) choice.weight = kFloat;
-  return choice;
-}
-
 PerturbationRow Unperturbed(LayerIndex layer, const Dataset& data, bool keep_samples) {
   PerturbationRow row{layer, {kFloat, kFloat}, {}, {}, {}, {}, {}};
   if (keep_samples) row.kl_per_sample.assign(static_cast<std::size_t>(data.size()), 0.0F);
@@ -219,8 +240,7 @@ PerturbationRow Unperturbed(LayerIndex layer, const Dataset& data, bool keep_sam
 }
 
 void CheckArguments(const CalibratedNetwork& network, const Dataset& data,
-                    std::span<const std::vector<BitChoice>> choices,
-                    const PerturbationOptions& options) {
+                    std::span<const std::vector<BitChoice>> choices, std::int64_t batch_size) {
   if (choices.size() != network.graph().layers().size()) {
     throw Error(ErrorId::kUsage, "choices for " + std::to_string(choices.size()) +
                                      " layers, the network has " +
@@ -229,20 +249,38 @@ void CheckArguments(const CalibratedNetwork& network, const Dataset& data,
   if (data.size() == 0) {
     throw Error(ErrorId::kDataCount, "a sensitivity needs at least one sample, got none");
   }
-  if (options.batch_size < 1) {
+  if (batch_size < 1) {
     throw Error(ErrorId::kUsage,
-                "batch_size is " + std::to_string(options.batch_size) + ", allowed are 1 and more");
+                "batch_size is " + std::to_string(batch_size) + ", allowed are 1 and more");
   }
 }
 
+// The choices of a layer that quantize something, as they act, each once.
+std::vector<BitChoice> EffectiveChoices(const CalibratedNetwork& network, LayerIndex layer,
+                                        const std::vector<BitChoice>& choices) {
+  std::vector<BitChoice> result;
+  for (const BitChoice& choice : choices) {
+    const BitChoice effective = EffectiveChoice(network, layer, choice);
+    const bool fresh = std::find(result.begin(), result.end(), effective) == result.end();
+    if (fresh && effective != BitChoice{kFloat, kFloat}) result.push_back(effective);
+  }
+  return result;
+}
+
 }  // namespace
+
+BitChoice EffectiveChoice(const CalibratedNetwork& network, LayerIndex layer, BitChoice choice) {
+  if (network.spec().placement == Placement::kWeightsOnly) choice.activation = kFloat;
+  if (!network.graph().layer(layer).weight) choice.weight = kFloat;
+  return choice;
+}
 
 std::vector<PerturbationRow> MeasurePerturbations(const CalibratedNetwork& network,
                                                   const Dataset& data,
                                                   std::span<const std::vector<BitChoice>> choices,
                                                   const PerturbationOptions& options,
                                                   const RunContext& context) {
-  CheckArguments(network, data, choices, options);
+  CheckArguments(network, data, choices, options.batch_size);
   Measurement measurement(network, data, options, context);
   std::vector<PerturbationRow> rows;
   for (std::size_t l = 0; l < choices.size(); ++l) {
@@ -257,7 +295,7 @@ std::vector<PerturbationRow> MeasurePerturbations(const CalibratedNetwork& netwo
                           [&](const auto& entry) { return entry.first == effective; });
     };
     for (const BitChoice& choice : choices[l]) {
-      const BitChoice effective = Effective(network, layer, choice);
+      const BitChoice effective = EffectiveChoice(network, layer, choice);
       if (find(effective) != found.end() ||
           std::find(open.begin(), open.end(), effective) != open.end()) {
         continue;
@@ -281,13 +319,52 @@ std::vector<PerturbationRow> MeasurePerturbations(const CalibratedNetwork& netwo
       }
     }
     for (const BitChoice& choice : choices[l]) {
-      rows.push_back(find(Effective(network, layer, choice))->second);
+      rows.push_back(find(EffectiveChoice(network, layer, choice))->second);
       rows.back().layer = layer;
       rows.back().choice = choice;
     }
   }
   context.progress->Progress("sensitivity", static_cast<std::int64_t>(choices.size()),
                              static_cast<std::int64_t>(choices.size()));
+  return rows;
+}
+
+std::vector<PairRow> MeasurePairPerturbations(const CalibratedNetwork& network, const Dataset& data,
+                                              std::span<const std::vector<BitChoice>> choices,
+                                              std::span<const LayerPair> pairs,
+                                              const PairPerturbationOptions& options,
+                                              const RunContext& context) {
+  CheckArguments(network, data, choices, options.batch_size);
+  PerturbationOptions basic;
+  basic.batch_size = options.batch_size;
+  basic.most_prefix_bytes = options.most_prefix_bytes;
+  Measurement measurement(network, data, basic, context);
+  std::vector<PairRow> rows;
+  for (std::size_t p = 0; p < pairs.size(); ++p) {
+    const LayerPair& pair = pairs[p];
+    context.progress->Progress("pairs", static_cast<std::int64_t>(p),
+                               static_cast<std::int64_t>(pairs.size()));
+    std::vector<PairRow> found;
+    std::vector<std::pair<BitChoice, BitChoice>> open;
+    for (const BitChoice& first :
+         EffectiveChoices(network, pair.first, choices[pair.first.value])) {
+      for (const BitChoice& second :
+           EffectiveChoices(network, pair.second, choices[pair.second.value])) {
+        const auto row = options.known ? options.known(pair, first, second) : std::nullopt;
+        if (!row) open.emplace_back(first, second);
+        found.push_back(row.value_or(PairRow{pair, first, second, {}, {}, {}}));
+      }
+    }
+    if (!open.empty()) {
+      for (PairRow& row : measurement.Measure(pair, open)) {
+        if (options.record) options.record(row);
+        *std::find_if(found.begin(), found.end(), [&](const PairRow& empty) {
+          return empty.first == row.first && empty.second == row.second;
+        }) = std::move(row);
+      }
+    }
+    rows.insert(rows.end(), found.begin(), found.end());
+  }
   return rows;
 }
 

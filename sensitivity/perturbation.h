@@ -28,8 +28,9 @@ struct PerturbationRow {
   Estimate output_mse;          ///< Squared difference of the logits, mean over classes.
   /// KL of each sample, where options.keep_samples: what a bootstrap over the data resamples.
   std::vector<float> kl_per_sample;
-  /// Logits quantized − float, N × classes, where options.keep_samples; empty for {fp32, fp32}: what
-  /// the interaction of two layers is found from without running them together (see interactions.h).
+  /// Logits quantized − float, N × classes, where options.keep_samples; empty for {fp32, fp32}:
+  /// what the interaction of two layers is found from without running them together (see
+  /// interactions.h).
   std::vector<float> logit_shift;
 };
 
@@ -54,21 +55,61 @@ struct PerturbationOptions {
 /// {4, 8}; {fp32, fp32} is exactly 0. Where the placement keeps activations float, choices that
 /// differ in the activation only are measured once.
 /// Rows come in layer order, within a layer in the order of `choices[l]`. Bitwise independent of
-/// context.threads. Throws Error(kUsage) if `choices` does not fit the network or a format cannot be
-/// simulated, Error(kDataCount) for an empty data set, Error(kInterrupted) after a stop request
+/// context.threads. Throws Error(kUsage) if `choices` does not fit the network or a format cannot
+/// be simulated, Error(kDataCount) for an empty data set, Error(kInterrupted) after a stop request
 /// (rows recorded until then stay valid).
-std::vector<PerturbationRow> MeasurePerturbations(
-    const CalibratedNetwork& network, const Dataset& data,
-    std::span<const std::vector<BitChoice>> choices, const PerturbationOptions& options,
-    const RunContext& context);
+std::vector<PerturbationRow> MeasurePerturbations(const CalibratedNetwork& network,
+                                                  const Dataset& data,
+                                                  std::span<const std::vector<BitChoice>> choices,
+                                                  const PerturbationOptions& options,
+                                                  const RunContext& context);
+
+/// Two layers, the first before the second in the network's order.
+struct LayerPair {
+  LayerIndex first;
+  LayerIndex second;
+  auto operator<=>(const LayerPair&) const = default;
+};
+
+/// What two layers quantized at once do to the network's output.
+struct PairRow {
+  LayerPair layers;
+  BitChoice first;
+  BitChoice second;
+  Estimate kl_nats;
+  Estimate loss_increase_nats;
+  Estimate output_mse;
+};
+
+struct PairPerturbationOptions {
+  std::int64_t batch_size = 128;
+  std::int64_t most_prefix_bytes = std::int64_t{1} << 30;
+  /// As PerturbationOptions'; a row that is found needs its three estimates only.
+  std::function<std::optional<PairRow>(const LayerPair&, const BitChoice&, const BitChoice&)> known;
+  std::function<void(const PairRow&)> record;
+};
+
+/// Measures every two choices of `pairs`' layers together, all other layers float, as
+/// MeasurePerturbations does one: choices that quantize nothing are left out, and where the
+/// placement keeps activations float, choices that differ in the activation only are measured once
+/// (the rows then hold fp32). Rows in the order of `pairs`, which must ascend, then of the choices.
+/// Throws as MeasurePerturbations.
+std::vector<PairRow> MeasurePairPerturbations(const CalibratedNetwork& network, const Dataset& data,
+                                              std::span<const std::vector<BitChoice>> choices,
+                                              std::span<const LayerPair> pairs,
+                                              const PairPerturbationOptions& options,
+                                              const RunContext& context);
+
+/// `choice` as it acts under the network's placement and layer: choices of equal effect are equal.
+BitChoice EffectiveChoice(const CalibratedNetwork& network, LayerIndex layer, BitChoice choice);
 
 /// Log-probabilities of the float network on `data`, N × classes, in `options`' batches.
 std::vector<float> FloatLogProbabilities(const CalibratedNetwork& network, const Dataset& data,
                                          const PerturbationOptions& options,
                                          const RunContext& context);
 
-/// The parts of joint choices: each weight format with fp32 activations, each activation format with
-/// fp32 weights, ascending, each once, {fp32, fp32} left out.
+/// The parts of joint choices: each weight format with fp32 activations, each activation format
+/// with fp32 weights, ascending, each once, {fp32, fp32} left out.
 std::vector<BitChoice> SeparateParts(std::span<const BitChoice> choices);
 
 }  // namespace bitsearch

@@ -14,6 +14,7 @@
 
 #include "experiments/command_line/data_options.h"
 #include "experiments/command_line/option_checks.h"
+#include "experiments/journal.h"
 #include "experiments/torch_backend.h"
 #include "sensitivity/measure.h"
 #include "sensitivity/sensitivity_report.h"
@@ -21,6 +22,7 @@
 #include "space/quantizer/float_network.h"
 #include "space/support/error.h"
 #include "space/support/files.h"
+#include "space/support/hash.h"
 
 namespace bitsearch {
 namespace {
@@ -45,8 +47,11 @@ struct SensitivityOptions {
   std::string calibration_steps = "bias_correction";
   std::uint64_t seed = 0;
   std::string device = "cpu";
+  std::string pairs = "none";
   std::string out;
   std::string trace_out;
+  std::string pairs_out;
+  std::string journal;
 };
 
 std::vector<NumberFormat> FormatsOf(const std::string& text, const char* option) {
@@ -80,10 +85,49 @@ void RequireTraces(const SensitivityOptions& options) {
       .Hint("leave it out, or use hutchinson, hutchpp, xtrace, gauss-newton, fisher or eigenvalue");
 }
 
+PairRequest PairsOf(const SensitivityOptions& options) {
+  const auto request = ParsePairRequest(options.pairs);
+  if (!request) {
+    throw Error(ErrorId::kUsage, "got '" + options.pairs +
+                                     "' (allowed: none, neighbours, or how many runs of two layers)")
+        .Key("--pairs");
+  }
+  const bool wanted = request->kind != PairRequest::Kind::kNone;
+  if (wanted && !SensitivityHasPairs(options.method)) {
+    throw Error(ErrorId::kUsage, "method '" + options.method + "' measures no pairs of layers")
+        .Key("--pairs")
+        .Hint("pairs go with perturbation, loss and output-mse");
+  }
+  if (wanted != !options.pairs_out.empty()) {
+    throw Error(ErrorId::kUsage, "--pairs and --pairs-out go together")
+        .Hint("as in --pairs neighbours --pairs-out pairs.csv, for solve --pairs pairs.csv");
+  }
+  return *request;
+}
+
+/// What journaled items depend on beside their keys, which name method, layer, choice and round.
+std::string ItemHash(const SensitivityOptions& options) {
+  std::string text = fmt::format(
+      "model {} batch {} seed {} calibration {} steps {} {} quantized {} device {}",
+      Sha256OfFile(options.model), options.batch_size, options.seed, options.calibration_samples,
+      options.calibration_steps, !options.no_bias_correction, options.activation_bits != "fp32",
+      options.device);
+  for (const std::string& spec : {options.data, options.calibration}) {
+    if (spec.empty()) continue;
+    for (const auto& path : DataSpec::Parse(spec).paths) text += " " + Sha256OfFile(path);
+  }
+  text += fmt::format(" records {} {}", options.first, options.samples);
+  for (const float value : options.normalisation.mean) text += fmt::format(" {}", value);
+  for (const float value : options.normalisation.std) text += fmt::format(" {}", value);
+  return Sha256(text);
+}
+
 ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   RequireWritable(options.out);
   RequireWritable(options.trace_out);
+  RequireWritable(options.pairs_out);
   RequireTraces(options);
+  const PairRequest pairs = PairsOf(options);
   const auto weights = FormatsOf(options.weight_bits, "--weight-bits");
   const auto activations = FormatsOf(options.activation_bits, "--activation-bits");
   CalibrationRequest calibration;
@@ -115,6 +159,18 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   request.time_limit_s = options.time_limit_s;
   request.batch_size = options.batch_size;
   request.score = options.score;
+  request.pairs = pairs;
+  std::optional<Journal> journal;
+  if (!options.journal.empty()) {
+    journal.emplace(options.journal);
+    const std::string hash = ItemHash(options);
+    request.known = [&journal, hash](const std::string& key) {
+      return journal->Item("sensitivity", hash, key);
+    };
+    request.record = [&journal, hash](const std::string& key, const std::string& text) {
+      journal->AddItem("sensitivity", hash, key, text);
+    };
+  }
   std::vector<BitChoice> choices;
   for (const NumberFormat weight : weights) {
     for (const NumberFormat activation : activations) choices.push_back({weight, activation});
@@ -139,6 +195,7 @@ ExitCode Measure(const SensitivityOptions& options, CommandContext& context) {
   if (!options.trace_out.empty()) {
     WriteFileAtomically(options.trace_out, traces);
   }
+  if (!options.pairs_out.empty()) WriteFileAtomically(options.pairs_out, PairsCsv(report));
   return ExitCode::kDone;
 }
 
@@ -217,6 +274,16 @@ void AddSensitivityCommand(CLI::App& app, CommandContext& context) {
   command->add_option("--out", options->out, "The CSV to write (default: standard output)");
   command->add_option("--trace-out", options->trace_out,
                       "layer,parameters,trace,standard_error,probes");
+  command
+      ->add_option("--pairs", options->pairs,
+                   "Measure pairs of layers together too: neighbours, or within N runs those that "
+                   "can interact most; perturbation, loss and output-mse only")
+      ->capture_default_str();
+  command->add_option("--pairs-out", options->pairs_out,
+                      "The CSV of what pairs add, for solve --pairs");
+  command->add_option("--journal", options->journal,
+                      "Keep every finished item in this file: a killed command goes on from it, and "
+                      "more --probes are added to those that it has");
   command->callback([options, &context] {
     context.action = [options, &context] { return Measure(*options, context); };
   });

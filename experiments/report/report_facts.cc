@@ -148,28 +148,29 @@ bool SameBits(const Json& a, const Json& b) {
          a.at("activation_bits") == b.at("activation_bits");
 }
 
-/// How often the redraws keep each layer's optimal choice, and where measuring went another way.
-void AddStability(const Json& explanation, const Json* solution, const Json& config, Json* facts) {
-  const auto redraws = explanation.at("redraws").get<std::int64_t>();
-  const Json& votes = explanation.at("votes");
+/// How often the redraws keep each layer's choice and all of them, as the configuration file says;
+/// and where measuring went another way.
+void AddStability(const Json* solution, const Json& config, Json* facts) {
   const Json& chosen = config.at("layers");
-  std::int64_t kept = 0;
   std::int64_t moved = 0;
-  constexpr double kSteady = 0.95;
   for (std::size_t l = 0; l < chosen.size(); ++l) {
     if (solution != nullptr && !SameBits(solution->at("layers")[l], chosen[l])) ++moved;
-    if (redraws == 0) continue;
-    for (const Json& vote : votes[l]) {
-      if (vote[0] != chosen[l].at("weight_bits") || vote[1] != chosen[l].at("activation_bits")) {
-        continue;
-      }
-      if (vote[2].get<double>() >= kSteady * static_cast<double>(redraws)) ++kept;
-    }
   }
-  (*facts)["stability"] = {{"redraws", redraws},
-                           {"layers", chosen.size()},
-                           {"steady_layers", redraws == 0 ? Json(nullptr) : Json(kept)},
-                           {"moved_by_measuring", moved}};
+  Json stability = {{"redraws", 0},
+                    {"layers", chosen.size()},
+                    {"steady_layers", nullptr},
+                    {"configuration", nullptr},
+                    {"moved_by_measuring", moved}};
+  if (config.contains("stability")) {
+    const Json& figures = config.at("stability");
+    const Json& shares = figures.at("layers");
+    stability["redraws"] = figures.at("redraws");
+    stability["configuration"] = figures.at("configuration");
+    stability["steady_layers"] = std::count_if(shares.begin(), shares.end(), [](const Json& share) {
+      return share.get<double>() >= kSteadyShare;
+    });
+  }
+  (*facts)["stability"] = std::move(stability);
 }
 
 const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
@@ -291,9 +292,7 @@ Json ReportFacts(const Json& files) {
     AddAccuracy(rows, tuned, budget.at("name").get<std::string>(), &budget);
     if (sensitivity.has_value()) AddLosses(*sensitivity, *config, &budget);
     AddPurchases(files, Find(files, SolutionName(b)), &budget);
-    if (explanation != nullptr) {
-      AddStability(*explanation, Find(files, SolutionName(b)), *config, &budget);
-    }
+    AddStability(Find(files, SolutionName(b)), *config, &budget);
     facts["budgets"].push_back(std::move(budget));
   }
   return facts;

@@ -162,10 +162,11 @@ std::string Certainty(const Json& budget) {
     const auto redraws = stability.at("redraws").get<std::int64_t>();
     if (redraws > 0) {
       text += fmt::format(
-          " {} of {} layers keep their bits in at least 95 of 100 redraws of the sensitivities "
-          "within their errors;",
+          " {} of {} layers keep their bits in at least 95 % of {} redraws of the sensitivities "
+          "within their errors, the whole configuration in {:.0f} %;",
           stability.at("steady_layers").get<std::int64_t>(),
-          stability.at("layers").get<std::int64_t>());
+          stability.at("layers").get<std::int64_t>(), redraws,
+          100.0 * stability.at("configuration").get<double>());
     }
     const auto moved = stability.at("moved_by_measuring").get<std::int64_t>();
     if (moved > 0 && budget.value("chosen_by", "") == "measured")

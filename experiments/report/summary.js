@@ -121,10 +121,12 @@ function answerSure(fact) {
   const stability = fact.stability;
   if (stability && stability.redraws > 0) {
     items.push(h('span', {}, h('b', {id: 'steady'}, `${stability.steady_layers} of `
-      + `${stability.layers} layers`), ` keep their bits in at least 95 of ${stability.redraws} `
-      + 'redraws of the sensitivities within their errors.'));
+      + `${stability.layers} layers`), ` keep their bits in at least 95 % of ${stability.redraws} `
+      + 'redraws of the sensitivities within their errors, the whole configuration in '
+      + `${Math.round(100 * stability.configuration)} %.`));
   } else if (stability) {
-    items.push('The sensitivities have no standard errors: how steady the choice is, is not known.');
+    items.push('How steady the choice is, is not known: the sensitivities have no standard errors, or '
+      + 'were not drawn anew within them.');
   }
   if (fact.chosen_by === 'measured' && stability) {
     items.push(stability.moved_by_measuring > 0

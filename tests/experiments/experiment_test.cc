@@ -163,6 +163,11 @@ TEST(ExperimentTest, ContradictionsAreErrors) {
   EXPECT_THAT(with("data.std=[0]"), ::testing::Each(ErrorId::kYamlRange));
   EXPECT_THAT(with("calibration=[bias_corection]"), ElementsAre(ErrorId::kYamlChoice));
   EXPECT_THAT(with("sensitivity={file: s.csv, method: kl}"), ElementsAre(ErrorId::kYamlConflict));
+  EXPECT_THAT(with("sensitivity={file: s.csv, pairs: neighbours}"),
+              ElementsAre(ErrorId::kYamlConflict));
+  EXPECT_THAT(with("sensitivity={method: hessian, pairs: 100}"),
+              ElementsAre(ErrorId::kYamlConflict));
+  EXPECT_THAT(with("sensitivity.pairs=0"), ElementsAre(ErrorId::kYamlChoice));
   EXPECT_THAT(with("costs="), ::testing::Contains(ErrorId::kYamlType));
 }
 

@@ -99,6 +99,16 @@ class FakeSession : public QuantizationSession {
         report.layers.back().choices.push_back({choice, std::stod(*text), 0.001});
       }
     }
+    for (const LayerPair& pair : PairsToMeasure(report, request.pairs)) {
+      for (const BitChoice& a : request.choices[pair.first.value]) {
+        for (const BitChoice& b : request.choices[pair.second.value]) {
+          const double joint = std::pow(2.0, -a.weight.bits() - b.weight.bits());
+          report.pairs.push_back({report.layers[pair.first.value].layer, a,
+                                  report.layers[pair.second.value].layer, b,
+                                  pair.first.value % 2 == 0 ? joint : -joint});
+        }
+      }
+    }
     return report;
   }
   std::vector<LayerQuantizers> Quantizers(const BitConfig& config) override {

@@ -59,7 +59,7 @@ TEST_F(SearchRunTest, WritesEveryArtifact) {
        {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
         "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
         "results.json", "results.csv", "results.txt", "config_1.json", "config_2.json",
-        "explanation_1.json", "explanation_2.json", "network.json", "report.html", "report.md"}) {
+        "explanation_1.json", "explanation_2.json", "stability_1.json", "stability_2.json", "network.json", "report.html", "report.md"}) {
     EXPECT_TRUE(artifacts.contains(name)) << name;
     EXPECT_FALSE(artifacts.at(name).empty()) << name;
   }
@@ -179,6 +179,85 @@ TEST_F(SearchRunTest, TheConfigurationSaysHowItWasChosen) {
   EXPECT_EQ(predicted.at("lower_bound_nats"), measured.at("lower_bound_nats"));
 }
 
+TEST_F(SearchRunTest, StabilityIsTheSameInEveryFile) {
+  Run("run", {"search.measured_candidates=0", "sensitivity.redraws=40"});
+  const auto artifacts = RunArtifacts(folder_ / "run");
+  const auto parsed = [&](const std::string& name) {
+    return nlohmann::json::parse(artifacts.at(name));
+  };
+  const nlohmann::json config = parsed("config_1.json");
+  const nlohmann::json stability = config.at("stability");
+  EXPECT_EQ(stability.at("redraws"), 40);
+  const nlohmann::json row = parsed("results.json").at("rows").at(1);
+  ASSERT_EQ(row.at("line"), "ours");
+  EXPECT_EQ(row.at("stability"), stability);
+  EXPECT_EQ(ReadConfigJson(folder_ / "run" / "config_1.json").stability->layers.size(),
+            config.at("layers").size());
+  // The page shows votes; they are those of the same optima.
+  const nlohmann::json explanation = parsed("explanation_1.json");
+  EXPECT_EQ(explanation.at("redraws"), 40);
+  double least = 1.0;
+  for (std::size_t l = 0; l < config.at("layers").size(); ++l) {
+    const nlohmann::json& layer = config.at("layers")[l];
+    double kept = 0.0;
+    double total = 0.0;
+    for (const nlohmann::json& vote : explanation.at("votes")[l]) {
+      total += vote[2].get<double>();
+      if (vote[0] == layer.at("weight_bits") && vote[1] == layer.at("activation_bits")) {
+        kept = vote[2].get<double>();
+      }
+    }
+    EXPECT_EQ(total, 40.0);
+    EXPECT_DOUBLE_EQ(stability.at("layers")[l].get<double>(), kept / 40.0);
+    least = std::min(least, kept / 40.0);
+  }
+  // Losses differ by less than their errors here, so something moves; no layer moves less often
+  // than all of them together.
+  EXPECT_LT(least, 1.0);
+  EXPECT_LE(stability.at("configuration").get<double>(), least);
+  EXPECT_THAT(artifacts.at("results.txt"), ::testing::HasSubstr("of 40 redraws"));
+
+  Run("without", {"sensitivity.redraws=0"});
+  const auto without = RunArtifacts(folder_ / "without");
+  EXPECT_FALSE(nlohmann::json::parse(without.at("config_1.json")).contains("stability"));
+  EXPECT_THAT(without.at("results.txt"), ::testing::Not(::testing::HasSubstr("redraws")));
+}
+
+TEST_F(SearchRunTest, PairTermsReachTheSolver) {
+  Run("alone", {"search.measured_candidates=0"});
+  Run("run", {"search.measured_candidates=0", "sensitivity.pairs=neighbours"});
+  const auto artifacts = RunArtifacts(folder_ / "run");
+  EXPECT_FALSE(RunArtifacts(folder_ / "alone").contains("pairs.csv"));
+  const SensitivityReport losses =
+      ParseSensitivityCsv(artifacts.at("sensitivity.csv"), "sensitivity.csv");
+  const auto pairs = ReadPairsCsv((folder_ / "run" / "pairs.csv").string());
+  EXPECT_EQ(pairs.size(), 4U + (losses.layers.size() - 2) * 16U);  // The first layer is pinned.
+  const ConfigDocument config = ReadConfigJson(folder_ / "run" / "config_1.json");
+  std::map<std::string, BitChoice> chosen;
+  for (const ConfigLayer& layer : config.layers) chosen[layer.name] = layer.choice;
+  double sum = 0.0;
+  for (const LayerSensitivity& layer : losses.layers) {
+    for (const ChoiceSensitivity& row : layer.choices) {
+      if (row.choice == chosen.at(layer.layer)) sum += row.loss_increase;
+    }
+  }
+  const double alone = sum;
+  for (const PairSensitivity& pair : pairs) {
+    if (chosen.at(pair.layer_a) == pair.choice_a && chosen.at(pair.layer_b) == pair.choice_b) {
+      sum += pair.loss_increase;
+    }
+  }
+  EXPECT_NE(sum, alone);
+  EXPECT_NEAR(*config.predicted_loss_nats, sum, 1e-12);
+  const auto solution = nlohmann::json::parse(artifacts.at("solution_1.json"));
+  EXPECT_NEAR(solution.at("objective").get<double>(), sum, 1e-12);
+  EXPECT_EQ(solution.at("status"), "optimal");
+  EXPECT_NE(artifacts.at("solution_1.json"), RunArtifacts(folder_ / "alone").at("solution_1.json"));
+  // Between all layers, the frontier goes by the layers' own losses.
+  Run("all", {"search.measured_candidates=0", "sensitivity.pairs=1000"});
+  EXPECT_TRUE(RunArtifacts(folder_ / "all").contains("frontier_size_bits.json"));
+}
+
 TEST(LinesJsonTest, ASearchWithoutABoundIsReadBack) {
   BudgetLines lines;
   lines.lower_bound = -std::numeric_limits<double>::infinity();
@@ -224,7 +303,7 @@ TEST_F(SearchRunTest, StartingConfigurationsAreRowsAndCandidates) {
   csv.replace(csv.find(",6,"), 3, ",4,");
   WriteFileAtomically(wide, csv);
   EXPECT_THAT(Run("short", {"search.measured_candidates=2", start}).skipped,
-              ::testing::ElementsAre("costs", "sensitivity", "explanation"));
+              ::testing::ElementsAre("costs", "sensitivity", "stability", "explanation"));
   EXPECT_THROW(Run("none", {"search.start=[absent.csv]"}), ErrorList);
 }
 

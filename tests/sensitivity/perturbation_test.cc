@@ -5,6 +5,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "sensitivity/measure.h"
 #include "space/support/error.h"
 #include "tests/sensitivity/small_networks.h"
 
@@ -121,6 +122,70 @@ TEST_P(PerturbationTest, GoesOnFromAJournal) {
     EXPECT_EQ(whole[r].layer, resumed[r].layer);
     EXPECT_EQ(whole[r].choice, resumed[r].choice);
     EXPECT_EQ(whole[r].kl_nats.value, resumed[r].kl_nats.value);
+  }
+}
+
+// Against the evaluator on configurations of two quantized layers; and pair terms are what is left.
+TEST_P(PerturbationTest, PairsEqualTheEvaluatorOnTwoLayerConfigurations) {
+  const std::vector<LayerPair> pairs = {{LayerIndex(0), LayerIndex(1)},
+                                        {LayerIndex(0), LayerIndex(3)},
+                                        {LayerIndex(2), LayerIndex(3)}};
+  PairPerturbationOptions options;
+  options.batch_size = 16;
+  std::vector<PairRow> journal;
+  options.record = [&](const PairRow& row) { journal.push_back(row); };
+  const auto rows =
+      MeasurePairPerturbations(*network_, data_, choices_, pairs, options, RunContext{});
+  const std::size_t each = spec_.placement == Placement::kWeightsOnly ? 3 : 5;
+  ASSERT_EQ(rows.size(), pairs.size() * each * each);
+  EXPECT_EQ(journal.size(), rows.size());
+  PtqEvaluator evaluator(*network_, data_, RunContext{});
+  const double float_loss = evaluator.FloatEvaluation().loss_nats;
+  const auto evaluate = [&](LayerIndex a, const BitChoice& first, LayerIndex b,
+                            const BitChoice& second) {
+    BitConfig config = BitConfig::Uniform(choices_.size(), {kFloat, kFloat});
+    config.choices[a.value] = first;
+    config.choices[b.value] = second;
+    return evaluator.Evaluate(std::span(&config, 1))[0];
+  };
+  for (const PairRow& row : rows) {
+    const Evaluation both = evaluate(row.layers.first, row.first, row.layers.second, row.second);
+    EXPECT_NEAR(row.kl_nats.value, both.kl_nats, 2e-6) << row.first.ToString();
+    EXPECT_NEAR(row.loss_increase_nats.value, both.loss_nats - float_loss, 2e-6);
+  }
+  // A journal that knows everything leaves nothing to measure.
+  options.known = [&](const LayerPair& layers, const BitChoice& a,
+                      const BitChoice& b) -> std::optional<PairRow> {
+    for (const PairRow& row : journal) {
+      if (row.layers == layers && row.first == a && row.second == b) return row;
+    }
+    return std::nullopt;
+  };
+  options.record = [](const PairRow&) { FAIL() << "measured twice"; };
+  RunContext threads;
+  threads.threads = 3;
+  const auto again = MeasurePairPerturbations(*network_, data_, choices_, pairs, options, threads);
+  ASSERT_EQ(again.size(), rows.size());
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    EXPECT_EQ(again[r].kl_nats.value, rows[r].kl_nats.value);
+  }
+
+  SensitivityPlan plan;
+  plan.method = "kl";
+  plan.choices = choices_;
+  plan.pairs = {PairRequest::Kind::kNeighbours, 0};
+  const SensitivityReport report =
+      MeasureSensitivity(*network_, data_, plan, RunContext{}).report;
+  EXPECT_FALSE(report.pairs.empty());
+  const BitChoice float_choice{kFloat, kFloat};
+  for (const PairSensitivity& pair : report.pairs) {
+    const LayerIndex a(*report.FindLayer(pair.layer_a));
+    const LayerIndex b(*report.FindLayer(pair.layer_b));
+    EXPECT_EQ(b.value, a.value + 1);
+    const double left = evaluate(a, pair.choice_a, b, pair.choice_b).kl_nats -
+                        evaluate(a, pair.choice_a, b, float_choice).kl_nats -
+                        evaluate(a, float_choice, b, pair.choice_b).kl_nats;
+    EXPECT_NEAR(pair.loss_increase, left, 6e-6);
   }
 }
 

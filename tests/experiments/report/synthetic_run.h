@@ -114,6 +114,8 @@ inline std::map<std::string, std::string> SyntheticArtifacts(const SyntheticRun&
       {"predicted_loss_nats", total},
       {"lower_bound_nats", total},
       {"gap", 0.0},
+      {"stability",
+       {{"redraws", 100}, {"configuration", 0.9}, {"layers", std::vector<double>(count, 0.97)}}},
       {"layers", chosen}}.dump();
   files["solution_1.json"] = Json{
       {"format", "bitsearch/solution/1"},
