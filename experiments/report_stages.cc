@@ -57,6 +57,7 @@ Stage ReportStage(SearchInputs& inputs) {
     stage.inputs.insert(stage.inputs.end(), {kResultsName, kRefinedName, kEvaluationsName});
     const bool has_dnas = experiment.dnas.has_value();
     if (!has_dnas) stage.inputs.emplace_back(kCandidatesName);
+    if (experiment.predictor.has_value()) stage.inputs.emplace_back(kTransferCurveName);
     if (experiment.finetune.has_value()) {
       stage.inputs.insert(stage.inputs.end(), {kFineTuneName, kTunedResultsName});
     }
