@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <sstream>
@@ -11,9 +12,12 @@
 #include <vector>
 
 #include "space/graph/onnx_reader.h"
+#include "space/graph/rewrites.h"
+#include "space/quantizer/equalization.h"
 #include "space/quantizer/float_network.h"
 #include "space/quantizer/quantized_network.h"
 #include "space/support/error.h"
+#include "space/support/random.h"
 
 namespace bitsearch {
 namespace {
@@ -32,6 +36,7 @@ struct Options {
   std::vector<std::string> granularities = {"per_channel"};
   std::string weight_range = "min_max";
   std::string activation_range = "percentile";
+  double spread = 0.0;
   std::vector<std::string> steps = {"none", "bias_correction"};
 };
 
@@ -66,6 +71,21 @@ std::vector<CalibrationStep> StepsOf(const std::string& text) {
   return ParseCalibrationSteps(names);
 }
 
+/// Makes the channels of every pair that equalisation would level unlike each other, by factors of
+/// up to 10^±spread. The network computes the same.
+LayerGraph Spoiled(const LayerGraph& model, double spread) {
+  LayerGraph graph = FoldBatchNorm(model);
+  RandomStream random(1, "spread");
+  for (const EqualizablePair& pair : FindEqualizablePairs(graph)) {
+    std::vector<float> scale(static_cast<std::size_t>(graph.layer(pair.first).output_channels));
+    for (float& factor : scale) {
+      factor = static_cast<float>(std::pow(10.0, spread * (2.0 * random.Uniform() - 1.0)));
+    }
+    ScalePair(pair, scale, graph);
+  }
+  return graph;
+}
+
 /// One line of the table: a cell for each number of bits, and the seconds of all of it, calibration
 /// included.
 void PrintRow(const LayerGraph& model, const Options& options, const QuantizationSpec& spec,
@@ -94,7 +114,8 @@ void PrintRow(const LayerGraph& model, const Options& options, const Quantizatio
 }
 
 void PrintTable(const Options& options) {
-  const LayerGraph model = ReadOnnx(options.model);
+  LayerGraph model = ReadOnnx(options.model);
+  if (options.spread > 0.0) model = Spoiled(model, options.spread);
   const Dataset data = Load(options.data, options, options.first, options.samples);
   const Dataset calibration = Load(options.calibration, options, 0, options.calibration_samples);
   std::string head = "| calibration | weights | ranges |";
@@ -139,6 +160,8 @@ int main(int argc, char** argv) {
   app.add_option("--granularity", options.granularities);
   app.add_option("--weight-range", options.weight_range);
   app.add_option("--activation-range", options.activation_range);
+  app.add_option("--spread", options.spread,
+                 "Scale channels by up to 10^±SPREAD first, without changing the function");
   app.add_option("--steps", options.steps, "steps with commas, or none; may stand several times");
   CLI11_PARSE(app, argc, argv);
   try {

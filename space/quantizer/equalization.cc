@@ -133,6 +133,36 @@ std::vector<EqualizablePair> FindEqualizablePairs(const LayerGraph& graph) {
   return pairs;
 }
 
+void ScalePair(const EqualizablePair& pair, std::span<const float> scale, LayerGraph& graph,
+               BatchNormMap* statistics) {
+  const Layer& first = graph.layer(pair.first);
+  const Layer& second = graph.layer(pair.second);
+  std::vector<float> w1 = FloatsOf(graph, *first.weight);
+  ForEachWeight(graph, first, [&](std::size_t i, std::int64_t out, std::int64_t) {
+    w1[i] /= scale[static_cast<std::size_t>(out)];
+  });
+  std::vector<float> w2 = FloatsOf(graph, *second.weight);
+  ForEachWeight(graph, second, [&](std::size_t i, std::int64_t, std::int64_t in) {
+    w2[i] *= scale[static_cast<std::size_t>(in)];
+  });
+  if (first.bias) {
+    std::vector<float> bias = FloatsOf(graph, *first.bias);
+    for (std::size_t c = 0; c < bias.size(); ++c) bias[c] /= scale[c];
+    SetFloats(graph, *first.bias, bias);
+  }
+  if (statistics != nullptr) {
+    const auto entry = statistics->find(first.id);
+    if (entry != statistics->end()) {
+      for (std::size_t c = 0; c < scale.size(); ++c) {
+        entry->second.gamma[c] /= scale[c];
+        entry->second.beta[c] /= scale[c];
+      }
+    }
+  }
+  SetFloats(graph, *first.weight, w1);
+  SetFloats(graph, *second.weight, w2);
+}
+
 LayerGraph EqualizeLayers(const LayerGraph& graph, const EqualizationOptions& options,
                           BatchNormMap* statistics) {
   LayerGraph result = graph;
@@ -149,30 +179,7 @@ LayerGraph EqualizeLayers(const LayerGraph& graph, const EqualizationOptions& op
         if (r1[c] > 0.0 && r2[c] > 0.0) scale[c] = static_cast<float>(std::sqrt(r1[c] / r2[c]));
         furthest = std::max(furthest, std::fabs(static_cast<double>(scale[c]) - 1.0));
       }
-      std::vector<float> w1 = FloatsOf(result, *first.weight);
-      ForEachWeight(result, first, [&](std::size_t i, std::int64_t out, std::int64_t) {
-        w1[i] /= scale[static_cast<std::size_t>(out)];
-      });
-      std::vector<float> w2 = FloatsOf(result, *second.weight);
-      ForEachWeight(result, second, [&](std::size_t i, std::int64_t, std::int64_t in) {
-        w2[i] *= scale[static_cast<std::size_t>(in)];
-      });
-      if (first.bias) {
-        std::vector<float> bias = FloatsOf(result, *first.bias);
-        for (std::size_t c = 0; c < bias.size(); ++c) bias[c] /= scale[c];
-        SetFloats(result, *first.bias, bias);
-      }
-      if (statistics != nullptr) {
-        const auto entry = statistics->find(first.id);
-        if (entry != statistics->end()) {
-          for (std::size_t c = 0; c < scale.size(); ++c) {
-            entry->second.gamma[c] /= scale[c];
-            entry->second.beta[c] /= scale[c];
-          }
-        }
-      }
-      SetFloats(result, *first.weight, w1);
-      SetFloats(result, *second.weight, w2);
+      ScalePair({first_index, second_index}, scale, result, statistics);
     }
     if (furthest <= options.tolerance) break;
   }

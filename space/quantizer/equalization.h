@@ -3,6 +3,7 @@
 // of high biases, as rewrites of a LayerGraph that keep its function. Torch-free.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "space/graph/layer_graph.h"
@@ -22,6 +23,11 @@ struct EqualizablePair {
 /// Clip from 0 without an upper bound, max and average pools, Identity, Dropout, and a Flatten
 /// behind a global pool. Layers that share a weight tensor are left out.
 std::vector<EqualizablePair> FindEqualizablePairs(const LayerGraph& graph);
+
+/// Moves a positive factor for each channel between the layers of a pair: W1 ← diag(s)⁻¹W1, b1 ← b1/s,
+/// W2 ← W2·diag(s). The network computes the same; `statistics` is scaled along (γ, β divided by s).
+void ScalePair(const EqualizablePair& pair, std::span<const float> scale, LayerGraph& graph,
+               BatchNormMap* statistics = nullptr);
 
 struct EqualizationOptions {
   int max_sweeps = 100;

@@ -28,7 +28,7 @@ TEST(CodeTextTest, TextsOfAnotherLengthOrAlphabetAreNone) {
             "wHC");  // bits from the lowest: 0000 1111 0001 → 110000 000111 … read six at once
   EXPECT_FALSE(UnpackCodes(text + "A", 3, 4, -8));
   EXPECT_FALSE(UnpackCodes(text, 5, 4, -8));
-  EXPECT_FALSE(UnpackCodes("A*A", 3, 4, -8));
+  EXPECT_FALSE(UnpackCodes("A*", 3, 4, -8));
 }
 
 }  // namespace

@@ -89,7 +89,9 @@ TEST_F(EvaluateConfigTest, LearnedIntegersAndEqualisationAreKept) {
     const json config =
         Search("--set 'calibration=[equalisation, weight_correction, " + learned +
                ", bias_correction]' --set space.placement=layer_inputs"
-               " --set search.measured_candidates=0 --set 'budgets=[{mean_weight_bits: 3}]'");
+               " --set search.measured_candidates=0 --set 'budgets=[{mean_weight_bits: 3}]'"
+               " --set data.calibration.samples=16 --set 'space.weight_bits=[2, 4]'"
+               " --set sensitivity.samples=16");
     EXPECT_EQ(config.at("calibration").size(), 4U);
     EXPECT_TRUE(config.at("layers").at(1).at("weight_quantizer").contains("codes"));
     ExpectTheSameFigures(config);

@@ -541,6 +541,7 @@ TEST_F(SearchRunTest, PredictorPutsTheBestOfWhatItProposedInFrontAndResumes) {
   EXPECT_DOUBLE_EQ(pairwise.at("cheap score"), 1.0);
   EXPECT_GT(pairwise.at("process on transferred features"), 0.6);
   EXPECT_THAT(whole.at("candidates.csv"), ::testing::HasSubstr("measured_kl_nats"));
+  EXPECT_THAT(whole.at("report.html"), ::testing::HasSubstr("bitsearch/transfer-curve/1"));
 
   fuse_.left = 60;  // Among the cheap evaluations.
   EXPECT_THROW(Run("killed", overrides), Killed);

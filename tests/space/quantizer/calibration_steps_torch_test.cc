@@ -3,15 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <optional>
 
+#include "space/graph/onnx_reader.h"
 #include "space/graph/rewrites.h"
 #include "space/network/batches_torch.h"
 #include "space/network/builtin.h"
 #include "space/quantizer/channel_moments.h"
+#include "space/quantizer/equalization.h"
 #include "space/quantizer/float_network.h"
 #include "space/quantizer/input_moments_torch.h"
 #include "space/quantizer/quantized_network_torch.h"
 #include "space/support/error.h"
+#include "space/support/random.h"
 #include "tests/space/network/synthetic_data.h"
 
 namespace bitsearch {
@@ -242,6 +247,66 @@ TEST_F(CalibrationStepsTest, IntegersRunAsTheirSimulation) {
       Calibrate({Step::kSequentialAdaRound, Step::kBiasCorrection}, Placement::kInteger);
   const BitConfig config = Uniform(4, 8);
   EXPECT_NEAR(Kl(runtime, config), Kl(integer, config), 0.05 * Kl(runtime, config) + 1e-4);
+}
+
+/// The embedded network on Fashion-MNIST, where Debian's package of it is installed.
+class EmbeddedNetworkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string images = "/usr/share/datasets/fashion-mnist/t10k-";
+    if (!std::filesystem::exists(images + "images-idx3-ubyte.gz")) {
+      GTEST_SKIP() << "Fashion-MNIST is not installed";
+    }
+    DataSpec spec = DataSpec::Parse("idx:" + images + "images-idx3-ubyte.gz," + images +
+                                    "labels-idx1-ubyte.gz");
+    spec.mean = {0.2860F};
+    spec.std = {0.3530F};
+    spec.first = 5000;
+    spec.samples = 400;
+    data_ = Dataset::Load(spec);
+    raw_ = ReadOnnx(std::string(BITSEARCH_SOURCE_DIR) + "/experiments/fashion_mnist_resnet20.onnx");
+  }
+
+  /// Top-1 with weights of `bits` bits in one range per tensor. No calibration data exist.
+  double Top1(const LayerGraph& graph, std::vector<Step> steps, int bits) {
+    QuantizationSpec spec;
+    spec.placement = Placement::kWeightsOnly;
+    spec.weight.granularity = Granularity::kPerTensor;
+    spec.calibration = std::move(steps);
+    FloatNetwork network = PrepareFloatNetwork(graph, true, spec.calibration);
+    const CalibratedNetwork calibrated(network.graph, nullptr, spec, "cpu", {}, {},
+                                       network.statistics);
+    const BitConfig config = BitConfig::Uniform(
+        graph.layers().size(), {NumberFormat::Integer(bits), NumberFormat::Float32()});
+    return PtqEvaluator(calibrated, *data_, {}, /*compare_with_float=*/false)
+        .Evaluate({&config, 1})[0]
+        .top1_percent();
+  }
+
+  std::optional<Dataset> data_;
+  LayerGraph raw_;
+};
+
+TEST_F(EmbeddedNetworkTest, EqualisationSavesWhatOneRangePerTensorRuins) {
+  // Unlike channels, as depthwise networks have them; the function is the same.
+  LayerGraph spoiled = FoldBatchNorm(raw_);
+  RandomStream random(1, "spread");
+  for (const EqualizablePair& pair : FindEqualizablePairs(spoiled)) {
+    std::vector<float> scale(static_cast<std::size_t>(spoiled.layer(pair.first).output_channels));
+    for (float& factor : scale) {
+      factor = static_cast<float>(std::pow(10.0, 3.0 * (2.0 * random.Uniform() - 1.0)));
+    }
+    ScalePair(pair, scale, spoiled);
+  }
+  EXPECT_GT(Top1(spoiled, {}, 16), 90.0);
+  EXPECT_LT(Top1(spoiled, {}, 8), 60.0);
+  EXPECT_GT(Top1(spoiled, {Step::kEqualisation}, 8), 92.0);
+}
+
+TEST_F(EmbeddedNetworkTest, WithoutDataLevelOneBeatsPlainRounding) {
+  const std::vector<Step> level_one = {Step::kEqualisation, Step::kAnalyticBiasCorrection};
+  EXPECT_GT(Top1(raw_, level_one, 8), 92.0);
+  EXPECT_GT(Top1(raw_, level_one, 4), Top1(raw_, {}, 4));
 }
 
 }  // namespace
