@@ -144,6 +144,11 @@ ExitCode EvaluateData(const EvaluateOptions& options, CommandContext& context) {
     if (options.no_bias_correction || elsewhere) {
       request.stored.corrections.clear();
     }
+    if (config == BitConfig::Uniform(config.choices.size(), {})) {
+      // Nothing is quantized, so nothing is calibrated.
+      request.spec.placement = Placement::kWeightsOnly;
+      request.spec.calibration.clear();
+    }
     std::vector<CalibrationStep>& steps = request.spec.calibration;
     const bool corrects = std::any_of(steps.begin(), steps.end(), [](CalibrationStep step) {
       return InfoOf(step).phase == CalibrationPhase::kBiases;

@@ -209,8 +209,10 @@ ExitCode Measure(const MeasureCommandOptions& options, CommandContext& context) 
   WriteFileAtomically(samples_path, RawSamplesCsvText(result.raw));
   PrintWarnings(result.warnings, context);
   PrintTable(result.table, context);
-  context.out << "written: " << options.out << ", " << TransitionsPathFor(options.out) << ", "
-              << samples_path << "\n";
+  const std::string transitions = TransitionsPathFor(options.out);
+  context.out << "written: " << options.out << ", "
+              << (std::filesystem::exists(transitions) ? transitions + ", " : "") << samples_path
+              << "\n";
   return ExitCode::kDone;
 }
 

@@ -25,6 +25,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostRuns = 6;
+/// A line through fewer others says nothing of them.
+constexpr std::size_t kFewestToFit = 6;
 
 /// A few runs of layers, each with one choice.
 BitConfig InRuns(std::size_t layers, const std::vector<BitChoice>& choices, double share,
@@ -197,7 +199,7 @@ TableCheck CheckTable(const LatencyTable& table, const LayerGraph& graph,
   }
   check.with_edges = Compare(with_edges, measured);
   check.without_edges = Compare(without_edges, measured);
-  if (files.size() >= 3) {
+  if (files.size() >= kFewestToFit) {
     check.fitted = JudgePredictors({"table", "table without edges", "BOPs", "bytes"},
                                    {with_edges, without_edges, bops, bytes}, measured);
   }
@@ -224,7 +226,12 @@ std::string TableCheckText(const TableCheck& check) {
                     measured, fmt::format("{:.1f} to {:.1f}", interval.low, interval.high),
                     100.0 * (line.predicted_us() - measured) / measured, CountsText(line.config));
   }
-  if (check.lines.size() > 1) {
+  // The extremes of fewer values hold the median less often than 95 times in 100.
+  constexpr std::size_t kFewestRounds = 6;
+  if (check.lines.front().round_us.size() < kFewestRounds) {
+    text += fmt::format("\nintervals and comparisons need {} rounds, these are {}\n", kFewestRounds,
+                        check.lines.front().round_us.size());
+  } else if (check.lines.size() > 1) {
     const TableCheckLine& first = check.lines.front();
     text += fmt::format("\nbeyond {}, round by round (median, 95 % interval):\n", first.name);
     for (std::size_t i = 1; i < check.lines.size(); ++i) {

@@ -48,7 +48,7 @@ struct TableCheck {
   PredictionQuality with_edges;     ///< The sums as they are.
   PredictionQuality without_edges;  ///< The sums as they are, less the edges.
   /// After an affine fit to the other lines: table, table without edges, BOPs, bytes, constant.
-  /// Empty for less than three lines.
+  /// Empty for less than six lines.
   std::vector<PredictorQuality> fitted;
 };
 

@@ -161,7 +161,7 @@ class Model {
     });
     const goal = this.files['config_goal.json'];
     if (this.budgets.length === 0 && goal) {
-      this.budgets.push({fact: {name: 'goal', limits: [], config: 'config_goal.json'}, name: 'goal',
+      this.budgets.push({fact: this.facts.goal, name: 'goal',
         config: goal, lines: [], keys: goal.layers.map(keyOf)});
     }
   }

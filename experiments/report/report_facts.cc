@@ -295,6 +295,32 @@ Json ReportFacts(const Json& files) {
     AddStability(Find(files, SolutionName(b)), *config, &budget);
     facts["budgets"].push_back(std::move(budget));
   }
+  if (const Json* config = Find(files, kGoalConfigName)) {
+    Json goal = {{"name", "goal"}, {"config", kGoalConfigName}, {"limits", Json::array()}};
+    goal["chosen_by"] = "goal";
+    if (const Json* answer = Find(files, kGoalName)) goal["minimise"] = answer->at("minimise");
+    if (sensitivity.has_value()) AddLosses(*sensitivity, *config, &goal);
+    if (config->contains("costs")) {
+      for (const auto& [name, value] : config->at("costs").items()) {
+        goal["costs"][name] = value.is_string() ? value : Json(value.dump());
+      }
+    }
+    if (config->contains("measured")) {
+      const Json& measured = config->at("measured");
+      if (measured.contains("output_error_percent")) {
+        goal["output_error_percent"] = measured.at("output_error_percent");
+        goal["samples"] = measured.at("samples");
+      } else if (measured.contains("correct")) {
+        const auto samples = measured.at("samples").get<double>();
+        const auto [low, high] = WilsonPercent(measured.at("correct").get<double>(), samples);
+        goal["top1"] = {{"percent", measured.at("top1_percent")},
+                        {"low", low},
+                        {"high", high},
+                        {"samples", measured.at("samples")}};
+      }
+    }
+    facts["goal"] = std::move(goal);
+  }
   return facts;
 }
 

@@ -41,7 +41,7 @@ function headline(fact) {
       : 'after training at these bits '}`);
   if (fact.output_error_percent !== undefined) parts.push(h('span', {class: 'big'},
     `${nats(fact.output_error_percent)} %`), ' output error ');
-  const main = fact.limits.length ? fact.limits[0].resource : 'size_bits';
+  const main = fact.limits.length ? fact.limits[0].resource : fact.minimise || 'size_bits';
   const shown = main === 'size_bits' || main === 'parameter_bits' ? 'size_bytes' : main;
   const cost = fact.costs && fact.costs[shown];
   if (cost) {
@@ -84,6 +84,15 @@ function answerLimits(fact) {
 
 function answerMore(fact) {
   if (!fact.more_budget || fact.more_budget.length === 0) {
+    const goal = model().files['goal.json'];
+    if (fact.chosen_by === 'goal' && goal) {
+      // The other way round: what was measured on the way, the cheapest that passed among them.
+      return [h('p', {}, 'A goal asks the other way round. Measured on the way to it:'),
+        h('table', {class: 'bars'}, [...goal.measured].sort((a, b) => a.cost - b.cost).map(m =>
+          h('tr', {}, h('td', {}, amount(goal.minimise, m.cost)),
+            h('td', {class: 'number'}, `${nats(m.drop_percent)} ${'output_error_percent' in goal
+              ? '%' : 'points'}`), h('td', {}, m.passed ? 'within' : 'too much'))))];
+    }
     return 'No frontier was written: search.frontier of the experiment names resources.';
   }
   return fact.more_budget.map(entry => {
@@ -117,6 +126,14 @@ function answerSure(fact) {
   if (fact.output_error_percent !== undefined) {
     items.push(`Output error: ${nats(fact.output_error_percent)} % of the float network’s output on `
       + `${fact.samples.toLocaleString('en')} records without labels, which no choice has seen.`);
+  }
+  const goal = model().files['goal.json'];
+  if (fact.chosen_by === 'goal' && goal && goal.confirmation) {
+    items.push(`Confirmed on the report records: with ${percent(100 * goal.confidence, 0)} % `
+      + `confidence at most ${nats(goal.confirmation.upper_bound_percent)} ${
+        'output_error_percent' in goal ? '%' : 'points'}.`);
+    items.push(goal.bits === 'mixed' || goal.bits === undefined ? 'The frontier is exact for the predicted losses; what was '
+      + 'measured on it decided.' : `Uniform ${goal.bits}: nothing is gained by mixing.`);
   }
   const stability = fact.stability;
   if (stability && stability.redraws > 0) {

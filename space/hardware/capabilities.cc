@@ -56,7 +56,11 @@ DeviceCapabilities ReadCapabilities(const YamlNode& node) {
   }
   for (const YamlNode& item : node["runs"].Required().Items()) {
     CapabilityRule rule;
-    for (const YamlNode& op : item["operators"].Items()) rule.operators.insert(op.String());
+    for (const YamlNode& op : item["operators"].Items()) {
+      static const std::vector<std::string> kOperators = {"Conv", "ConvTranspose", "Gemm",
+                                                          "MatMul"};
+      rule.operators.insert(kOperators[op.Choice(kOperators, 0)]);
+    }
     rule.weights = FormatsAt(item["weight_bits"]);
     rule.activations = FormatsAt(item["activation_bits"]);
     for (const YamlNode& granularity : item["granularities"].Items()) {

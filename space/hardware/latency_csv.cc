@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -260,7 +261,11 @@ std::string TransitionsCsvText(const LatencyTable& table) {
 void WriteLatencyCsv(const LatencyTable& table, const std::string& path,
                      const std::string& transitions_path) {
   WriteFileAtomically(path, LatencyCsvText(table));
-  if (!transitions_path.empty() && !table.transitions().empty()) {
+  if (transitions_path.empty()) return;
+  if (table.transitions().empty()) {
+    // Edges of an earlier table beside this one would be taken for its own.
+    std::filesystem::remove(transitions_path);
+  } else {
     WriteFileAtomically(transitions_path, TransitionsCsvText(table));
   }
 }

@@ -24,8 +24,8 @@ TEST(CodeTextTest, EveryWidthComesBack) {
 
 TEST(CodeTextTest, TextsOfAnotherLengthOrAlphabetAreNone) {
   const std::string text = PackCodes(std::vector<std::int32_t>{-8, 7, 0}, 4, -8);
-  EXPECT_EQ(text,
-            "wHC");  // bits from the lowest: 0000 1111 0001 → 110000 000111 … read six at once
+  // Codes 0, 15 and 8, lowest bits first: 0000 1111 0001, read in sixes 000011 and 110001.
+  EXPECT_EQ(text, "wj");
   EXPECT_FALSE(UnpackCodes(text + "A", 3, 4, -8));
   EXPECT_FALSE(UnpackCodes(text, 5, 4, -8));
   EXPECT_FALSE(UnpackCodes("A*", 3, 4, -8));

@@ -55,11 +55,26 @@ class SearchRunTest : public FakeRunTest {
 TEST_F(SearchRunTest, WritesEveryArtifact) {
   Run("run");
   const auto artifacts = RunArtifacts(folder_ / "run");
-  for (const char* name :
-       {"layers.csv", "costs.csv", "sensitivity.csv", "solution_1.json", "solution_2.json",
-        "frontier_size_bits.json", "frontier_parameter_bits.json", "evaluations.json",
-        "results.json", "results.csv", "results.txt", "config_1.json", "config_2.json",
-        "explanation_1.json", "explanation_2.json", "stability_1.json", "stability_2.json", "network.json", "report.html", "report.md"}) {
+  for (const char* name : {"layers.csv",
+                           "costs.csv",
+                           "sensitivity.csv",
+                           "solution_1.json",
+                           "solution_2.json",
+                           "frontier_size_bits.json",
+                           "frontier_parameter_bits.json",
+                           "evaluations.json",
+                           "results.json",
+                           "results.csv",
+                           "results.txt",
+                           "config_1.json",
+                           "config_2.json",
+                           "explanation_1.json",
+                           "explanation_2.json",
+                           "stability_1.json",
+                           "stability_2.json",
+                           "network.json",
+                           "report.html",
+                           "report.md"}) {
     EXPECT_TRUE(artifacts.contains(name)) << name;
     EXPECT_FALSE(artifacts.at(name).empty()) << name;
   }
@@ -405,6 +420,7 @@ TEST_F(SearchRunTest, WithoutLabelsOutputErrorsAreSearchedAndCompared) {
               ::testing::StartsWith("budget,configuration,predicted_loss_nats,"
                                     "measured_output_error_percent\n"));
   EXPECT_THAT(artifacts.at("report.md"), ::testing::HasSubstr("output error"));
+  EXPECT_THAT(artifacts.at("report.html"), ::testing::HasSubstr(R"("goal":{"name":"goal")"));
   const auto config = nlohmann::json::parse(artifacts.at("config_1.json"));
   EXPECT_TRUE(config.at("measured").contains("output_error_percent"));
   EXPECT_FALSE(config.at("measured").contains("top1_percent"));

@@ -107,19 +107,23 @@ TEST(CheckTable, ComparesRoundByRound) {
   other.name = "b";
   check.lines = {first, other};
   EXPECT_THAT(TableCheckText(check), testing::HasSubstr("+10.0 us, +10.0 to +50.0: slower"));
+  // Five rounds hold the median with 93.75 % only: no verdict.
+  for (TableCheckLine& line : check.lines) line.round_us.resize(5);
+  EXPECT_THAT(TableCheckText(check), testing::Not(testing::HasSubstr("slower")));
+  EXPECT_THAT(TableCheckText(check), testing::HasSubstr("need 6 rounds, these are 5"));
 }
 
 TEST(CheckTable, HoldsSumsAgainstTimes) {
   BITSEARCH_SKIP_WITHOUT_RUNTIME();
   const LayerGraph graph = Net();
   const LatencyTable table = TableOf(graph);
-  const auto configs = MixedConfigs(graph, {kFloat, kEight}, 3, 2);
+  const auto configs = MixedConfigs(graph, {kFloat, kEight}, 6, 2);
   TableCheckOptions options;
   options.runtime = TestRuntime();
   options.rounds = 2;
   options.repetitions = 3;
   const TableCheck check = CheckTable(table, graph, configs, options, {});
-  ASSERT_EQ(check.lines.size(), 3U);
+  ASSERT_EQ(check.lines.size(), 6U);
   for (const TableCheckLine& line : check.lines) {
     EXPECT_EQ(line.round_us.size(), 2U);
     EXPECT_GT(line.measured_us(), 0.0);
@@ -130,7 +134,7 @@ TEST(CheckTable, HoldsSumsAgainstTimes) {
   ASSERT_EQ(check.fitted.size(), 5U);
   EXPECT_EQ(check.fitted.back().name, "constant");
   const auto json = nlohmann::json::parse(TableCheckJson(check));
-  EXPECT_EQ(json.at("configurations").size(), 3U);
+  EXPECT_EQ(json.at("configurations").size(), 6U);
   EXPECT_EQ(json.at("predictors").size(), 7U);
   EXPECT_EQ(json.at("configurations")[0].at("predicted_us"), check.lines[0].predicted_us());
   EXPECT_EQ(json.at("configurations")[0].at("beyond_first_us"), 0.0);

@@ -209,6 +209,25 @@ TEST(LatencyCsv, EveryFaultHasItsLineAndColumn) {
   }
 }
 
+TEST(LatencyCsv, EdgesOfAnEarlierTableDoNotStay) {
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / "bitsearch_stale_edges";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "t.csv").string();
+  LatencyTable table;
+  const BitChoice eight{NumberFormat::Integer(8), NumberFormat::Integer(8)};
+  table.Add("a", eight, {400});
+  table.Add("b", eight, {400});
+  table.AddTransition({"a", "b", NumberFormat::Integer(8), NumberFormat::Float32()}, {50});
+  WriteLatencyCsv(table, path, TransitionsPathFor(path));
+  EXPECT_TRUE(std::filesystem::exists(TransitionsPathFor(path)));
+  LatencyTable without;
+  without.Add("a", eight, {400});
+  WriteLatencyCsv(without, path, TransitionsPathFor(path));
+  EXPECT_FALSE(std::filesystem::exists(TransitionsPathFor(path)));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(LatencyCsv, ReadsThePublishedTableOfHawq) {
   const std::filesystem::path path =
       std::filesystem::path(BITSEARCH_SHARED_DATA) / "hawq/resnet18/latency.csv";
