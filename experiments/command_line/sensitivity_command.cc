@@ -114,7 +114,7 @@ std::string ItemHash(const SensitivityOptions& options) {
       options.device);
   for (const std::string& spec : {options.data, options.calibration}) {
     if (spec.empty()) continue;
-    for (const auto& path : DataSpec::Parse(spec).paths) text += " " + Sha256OfFile(path);
+    for (const auto& path : DataSpec::Parse(spec).paths) text += fmt::format(" {}", Sha256OfFile(path));
   }
   text += fmt::format(" records {} {}", options.first, options.samples);
   for (const float value : options.normalisation.mean) text += fmt::format(" {}", value);

@@ -189,7 +189,7 @@ class Study {
   }
   std::string ScoresHash(const StudySetting& setting) const {
     std::string text = fmt::format("{} samples {}", MeasurementHash(setting), options_.samples);
-    for (const BandConfig& config : configs_) text += " " + config.config.Canonical();
+    for (const BandConfig& config : configs_) text += fmt::format(" {}", config.config.Canonical());
     return Sha256(text);
   }
 
