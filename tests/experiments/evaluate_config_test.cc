@@ -62,7 +62,8 @@ class EvaluateConfigTest : public ::testing::Test {
     for (const char* key : {"samples", "correct", "top1_percent", "loss_nats"}) {
       EXPECT_EQ(figures.at(key), config.at("measured").at(key)) << key;
     }
-    for (const json& row : json::parse(ReadTextFile(folder_ / "run" / "results.json")).at("rows")) {
+    const json results = json::parse(ReadTextFile(folder_ / "run" / "results.json"));
+    for (const json& row : results.at("rows")) {
       if (row.at("line") == "ours") EXPECT_EQ(row.at("top1_percent"), figures.at("top1_percent"));
     }
   }

@@ -109,7 +109,8 @@ TEST_F(SupernetRunTest, EveryEvaluatedConfigurationKeepsItsBudget) {
       BuildNetworkProblem(ReadExperiment((folder_ / "x.yaml").string(), {}, ExperimentUse::kRun));
   const auto int8 = BitConfig::Uniform(network.graph.layers().size(),
                                        {NumberFormat::Integer(8), NumberFormat::Float32()});
-  for (const auto& entry : ReadJson("dnas_1.json")["configurations"]) {
+  const auto dnas = ReadJson("dnas_1.json");
+  for (const auto& entry : dnas.at("configurations")) {
     BitConfig config;
     std::istringstream parts(entry["configuration"].get<std::string>());
     for (std::string part; std::getline(parts, part, ',');) {

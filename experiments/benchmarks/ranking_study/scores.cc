@@ -81,9 +81,10 @@ SensitivityReport InCompany(const ScoreInputs& inputs, const Dataset& data, int 
   };
   const double base = kl(company);
   SensitivityReport report;
+  const std::vector<std::vector<BitChoice>> choices = ChoicesOf(inputs);
   for (std::size_t l = 0; l < layers.size(); ++l) {
     report.layers.push_back({layers[l].id, {}});
-    for (const BitChoice& choice : ChoicesOf(inputs)[l]) {
+    for (const BitChoice& choice : choices[l]) {
       BitConfig config = company;
       config.choices[l] = choice;
       report.layers[l].choices.push_back(
