@@ -7,6 +7,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "space/support/error.h"
 #include "space/support/files.h"
@@ -22,6 +25,24 @@ constexpr const char* kLock = "lock";
 bool HasContent(const fs::path& path) {
   std::error_code failure;
   return fs::directory_iterator(path, failure) != fs::directory_iterator();
+}
+
+}  // namespace
+
+namespace {
+
+/// A process that is killed within WriteFileAtomically leaves NAME.tmp.XXXXXX behind.
+void RemoveHalfWritten(const fs::path& folder) {
+  constexpr std::string_view kMark = ".tmp.";
+  constexpr std::size_t kRandomLetters = 6;
+  std::vector<fs::path> half_written;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t mark = name.rfind(kMark);
+    if (mark == std::string::npos || mark == 0) continue;
+    if (name.size() == mark + kMark.size() + kRandomLetters) half_written.push_back(entry.path());
+  }
+  for (const fs::path& path : half_written) fs::remove(path);
 }
 
 }  // namespace
@@ -60,6 +81,7 @@ RunDirectory::RunDirectory(const fs::path& path, RunOpen open) : path_(path) {
         .At({path_.string(), 0, 0})
         .Hint("wait for it or stop it, or name another folder by --out");
   }
+  RemoveHalfWritten(path_);
   try {
     journal_ = std::make_unique<Journal>(path_ / kJournal);
   } catch (...) {

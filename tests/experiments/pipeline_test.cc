@@ -149,6 +149,18 @@ TEST_F(PipelineTest, WhatNoStageWritesAnyMoreIsRemoved) {
   EXPECT_EQ(run.Read("out/sum.txt"), "5");
 }
 
+TEST_F(PipelineTest, WhatAKillLeftHalfWrittenIsRemoved) {
+  { const RunDirectory run(folder_, RunOpen::kNew); }
+  for (const char* name : {"sum.txt.tmp.a1B2c3", "kept.tmp.txt", ".tmp.a1B2c3", "a.tmp.1234567"}) {
+    WriteFileAtomically(folder_ / name, "half");
+  }
+  { const RunDirectory run(folder_, RunOpen::kResume); }
+  EXPECT_FALSE(fs::exists(folder_ / "sum.txt.tmp.a1B2c3"));
+  for (const char* name : {"kept.tmp.txt", ".tmp.a1B2c3", "a.tmp.1234567"}) {
+    EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+  }
+}
+
 TEST_F(PipelineTest, DamagedOrMissingArtifactsAreComputedAgain) {
   Run(3);
   fs::remove(folder_ / "out/sum.txt");
