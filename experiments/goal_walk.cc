@@ -35,6 +35,12 @@ Json DropJson(const DropEstimate& drop) {
   return {{"drop_percent", drop.drop_percent}, {"upper_bound_percent", drop.upper_bound_percent}};
 }
 
+Json CostsJson(const NetworkProblem& network, const BitConfig& config) {
+  Json costs = Json::object();
+  for (const auto& [name, value] : CostTexts(network, config)) costs[name] = value;
+  return costs;
+}
+
 /// Configurations of greedy fallback, from the most harmful to the most accurate one.
 struct FallbackPath {
   std::vector<std::vector<ChoiceIndex>> choices;
@@ -89,14 +95,12 @@ Json WalkFallback(const NetworkProblem& network, const NamedProblem& named,
   context.ThrowIfStopped();
   const std::size_t steps = result.chosen.value_or(path.choices.size() - 1);
   *config = candidates.config(steps);
-  Json costs = Json::object();
-  for (const auto& [name, value] : CostTexts(network, *config)) costs[name] = value;
   return {{"status", NameOf(result.status)},
           {"steps", steps},
           {"of_steps", path.choices.size() - 1},
           {"evaluations", result.measured.size()},
           {"configuration", config->Canonical()},
-          {"costs", costs},
+          {"costs", CostsJson(network, *config)},
           {"confirmation", result.confirmation ? DropJson(*result.confirmation) : Json(nullptr)}};
 }
 
@@ -187,8 +191,6 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
     entry["passed"] = candidate.passed;
     measured.push_back(std::move(entry));
   }
-  Json costs = Json::object();
-  for (const auto& [name, value] : CostTexts(network, outcome.config)) costs[name] = value;
   Json fallback = WalkFallback(network, named, options, search, report, context, &outcome.fallback);
   if (const auto beyond = LatencyBeyond(network, outcome.fallback, outcome.config)) {
     fallback["latency_beyond_us"] = beyond->difference_ns * 1e-3;
@@ -204,7 +206,7 @@ GoalOutcome WalkToGoal(const NetworkProblem& network, const NamedProblem& named,
            {"evaluations", result.measured.size()},
            {"configuration", outcome.config.Canonical()},
            {"bits", BitsText(outcome.config)},
-           {"costs", costs},
+           {"costs", CostsJson(network, outcome.config)},
            {"confirmation", result.confirmation ? DropJson(*result.confirmation) : Json(nullptr)},
            {"measured", measured},
            {"fallback", fallback}}

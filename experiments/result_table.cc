@@ -45,14 +45,14 @@ std::optional<double> Merit(const ResultRow& row) {
   return -*row.output_error_percent;
 }
 
+}  // namespace
+
 const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
   for (const ResultRow& row : rows) {
     if (row.budget == budget && row.line == "ours") return &row;
   }
   return nullptr;
 }
-
-}  // namespace
 
 std::string Verdict(const ResultRow& row, const ResultRow& ours) {
   if (!row.p_value.has_value() || !Merit(row) || !Merit(ours)) return "";

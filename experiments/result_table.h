@@ -45,6 +45,9 @@ struct ResultRow {
 /// Below it a difference counts.
 inline constexpr double kSignificance = 0.01;
 
+/// The row of a budget's answer; null if there is none.
+const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget);
+
 /// "better", "worse" (than ours) or "not distinguishable"; "" without a p-value.
 std::string Verdict(const ResultRow& row, const ResultRow& ours);
 

@@ -173,11 +173,11 @@ void AddStability(const Json* solution, const Json& config, Json* facts) {
   (*facts)["stability"] = std::move(stability);
 }
 
-const ResultRow* OursOf(const std::vector<ResultRow>& rows, const std::string& budget) {
-  for (const ResultRow& row : rows) {
-    if (row.budget == budget && row.line == "ours") return &row;
-  }
-  return nullptr;
+/// A measured accuracy with its interval.
+Json Top1Json(double percent, std::int64_t samples) {
+  const auto count = static_cast<double>(samples);
+  const auto [low, high] = WilsonPercent(percent / 100.0 * count, count);
+  return {{"percent", percent}, {"low", low}, {"high", high}, {"samples", samples}};
 }
 
 /// Accuracy with its interval, and what the comparison with each line says: after training at these
@@ -209,10 +209,7 @@ void AddAccuracy(const std::vector<ResultRow>& all, const std::vector<ResultRow>
   for (const auto& [name, value] : ours->costs) costs[name] = value;
   (*facts)["costs"] = costs;
   if (ours->top1_percent) {
-    const auto samples = static_cast<double>(ours->samples);
-    const auto [low, high] = WilsonPercent(*ours->top1_percent / 100.0 * samples, samples);
-    (*facts)["top1"] = {
-        {"percent", *ours->top1_percent}, {"low", low}, {"high", high}, {"samples", ours->samples}};
+    (*facts)["top1"] = Top1Json(*ours->top1_percent, ours->samples);
   }
   if (ours->kl_nats) (*facts)["kl_nats"] = *ours->kl_nats;
   if (ours->output_error_percent) {
@@ -311,12 +308,8 @@ Json ReportFacts(const Json& files) {
         goal["output_error_percent"] = measured.at("output_error_percent");
         goal["samples"] = measured.at("samples");
       } else if (measured.contains("correct")) {
-        const auto samples = measured.at("samples").get<double>();
-        const auto [low, high] = WilsonPercent(measured.at("correct").get<double>(), samples);
-        goal["top1"] = {{"percent", measured.at("top1_percent")},
-                        {"low", low},
-                        {"high", high},
-                        {"samples", measured.at("samples")}};
+        goal["top1"] = Top1Json(measured.at("top1_percent").get<double>(),
+                                measured.at("samples").get<std::int64_t>());
       }
     }
     facts["goal"] = std::move(goal);
